@@ -1,0 +1,160 @@
+"""What PostgreSQL's system catalogue says of a database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.base import Column, ForeignKey, Index
+
+_ON_DELETE = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+class PostgreSQLCatalogue:
+    """Answers from ``pg_catalog``; it needs no privilege on the tables themselves."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+
+    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())
+
+    def _regclass(self, table: str) -> str:
+        """The name as PostgreSQL's ``to_regclass`` reads it: quoted, so that case is kept."""
+        return self._connection.ops.quote_name(table)
+
+    def tables(self) -> frozenset[str]:
+        rows = self._rows(
+            """
+            SELECT c.relname FROM pg_catalog.pg_class AS c
+            WHERE c.relkind IN ('r', 'p', 'f') AND pg_catalog.pg_table_is_visible(c.oid)
+              AND c.relnamespace <> 'pg_catalog'::regnamespace AND c.relpersistence <> 't'
+            """
+        )
+        return frozenset(name for (name,) in rows)
+
+    def columns(self, table: str) -> tuple[Column, ...]:
+        rows = self._rows(
+            """
+            SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+                   pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> ''
+            FROM pg_catalog.pg_attribute AS a
+            LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+            ORDER BY a.attnum
+            """,
+            self._regclass(table),
+        )
+        return tuple(
+            Column(name=name, type=kind, nullable=nullable, default=default, generated=generated)
+            for name, kind, nullable, default, generated in rows
+        )
+
+    def primary_key(self, table: str) -> tuple[str, ...]:
+        for index in self.indexes(table):
+            if index.primary:
+                return tuple(column for column in index.columns if column is not None)
+        return ()
+
+    def indexes(self, table: str) -> tuple[Index, ...]:
+        rows = self._rows(
+            """
+            SELECT c.relname, i.indisunique, i.indisprimary, i.indisvalid AND i.indisready,
+                   pg_catalog.pg_get_expr(i.indpred, i.indrelid), k.conname IS NOT NULL,
+                   NOT i.indnullsnotdistinct, COALESCE(k.condeferrable, FALSE), pg_catalog.pg_get_indexdef(i.indexrelid),
+                   ARRAY(SELECT a.attname::text
+                         FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS p (attnum, position)
+                         LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
+                         ORDER BY p.position)
+            FROM pg_catalog.pg_index AS i
+            JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+            LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+            WHERE i.indrelid = to_regclass(%s)
+            ORDER BY c.relname
+            """,
+            self._regclass(table),
+        )
+        return tuple(
+            Index(
+                name=name,
+                unique=unique,
+                primary=primary,
+                valid=valid,
+                predicate=predicate,
+                constraint=constraint,
+                nulls_distinct=nulls_distinct,
+                deferrable=deferrable,
+                definition=definition,
+                columns=tuple(columns),
+            )
+            for (
+                name, unique, primary, valid, predicate, constraint, nulls_distinct, deferrable, definition, columns,
+            ) in rows
+        )  # fmt: skip
+
+    def foreign_keys(self, table: str) -> tuple[ForeignKey, ...]:
+        return self._foreign_keys(table, "conrelid")
+
+    def referencing(self, table: str) -> tuple[ForeignKey, ...]:
+        return self._foreign_keys(table, "confrelid")
+
+    def _foreign_keys(self, table: str, side: str) -> tuple[ForeignKey, ...]:
+        # conparentid: the copies that a partitioned table's key leaves on its partitions are not keys of their own.
+        rows = self._rows(
+            f"""
+            SELECT k.conname,
+                   {_qualified("k.conrelid")}, {_qualified("k.confrelid")},
+                   {_names("k.conkey", "k.conrelid")}, {_names("k.confkey", "k.confrelid")},
+                   k.confdeltype::text, k.condeferrable, k.convalidated
+            FROM pg_catalog.pg_constraint AS k
+            WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{side} = to_regclass(%s)
+            ORDER BY k.conrelid::regclass::text, k.conname
+            """,  # noqa: S608 - constants of this file
+            self._regclass(table),
+        )
+        return tuple(
+            ForeignKey(
+                name=name,
+                table=source,
+                columns=tuple(columns),
+                target_table=target,
+                target_columns=tuple(target_columns),
+                on_delete=_ON_DELETE[on_delete],
+                deferrable=deferrable,
+                validated=validated,
+            )
+            for name, source, target, columns, target_columns, on_delete, deferrable, validated in rows
+        )
+
+    def row_estimate(self, table: str) -> int:
+        name = self._regclass(table)
+        ((estimate,),) = self._rows(
+            """
+            SELECT SUM(c.reltuples) FILTER (WHERE c.relkind <> 'p')
+            FROM pg_catalog.pg_class AS c
+            WHERE c.oid = to_regclass(%s) OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass(%s)))
+            """,
+            name,
+            name,
+        )
+        if estimate is not None and estimate > 0:
+            return int(estimate)
+        return int(self._rows(f"SELECT COUNT(*) FROM {name}")[0][0])  # noqa: S608 - a quoted identifier
+
+
+def _qualified(oid: str) -> str:
+    """SQL for a table's name as Django would write it in ``db_table``."""
+    return f"""(SELECT CASE WHEN pg_catalog.pg_table_is_visible(r.oid) THEN r.relname::text
+                       ELSE n.nspname || '"."' || r.relname END
+                FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+                WHERE r.oid = {oid})"""  # noqa: S608 - constants of this file
+
+
+def _names(numbers: str, oid: str) -> str:
+    """SQL for the names of the columns with these attribute numbers, in their order."""
+    return f"""ARRAY(SELECT a.attname::text FROM unnest({numbers}) WITH ORDINALITY AS p (attnum, position)
+                     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = {oid} AND a.attnum = p.attnum
+                     ORDER BY p.position)"""  # noqa: S608 - constants of this file

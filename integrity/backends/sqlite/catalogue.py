@@ -1,0 +1,112 @@
+"""What SQLite's own tables and PRAGMAs say of a database."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.base import Column, ForeignKey, Index
+
+_WHERE = re.compile(r"\)\s*WHERE\s+(?P<predicate>.+)$", re.IGNORECASE | re.DOTALL)
+
+
+class SQLiteCatalogue:
+    """Answers from ``sqlite_master`` and the table-valued PRAGMA functions (SQLite 3.16 and later)."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+
+    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())
+
+    def tables(self) -> frozenset[str]:
+        rows = self._rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%%'")
+        return frozenset(name for (name,) in rows)
+
+    def columns(self, table: str) -> tuple[Column, ...]:
+        # `hidden` is 2 or 3 for generated columns; 1 marks the hidden columns of virtual tables.
+        rows = self._rows(
+            """SELECT name, type, "notnull", dflt_value, hidden FROM pragma_table_xinfo(%s) WHERE hidden <> 1""",
+            table,
+        )
+        return tuple(
+            Column(name=name, type=kind, nullable=not not_null, default=default, generated=hidden in (2, 3))
+            for name, kind, not_null, default, hidden in rows
+        )
+
+    def primary_key(self, table: str) -> tuple[str, ...]:
+        return tuple(n for (n,) in self._rows("SELECT name FROM pragma_table_info(%s) WHERE pk > 0 ORDER BY pk", table))
+
+    def indexes(self, table: str) -> tuple[Index, ...]:
+        rows = self._rows(
+            """
+            SELECT l.name, l."unique", l.origin, COALESCE(m.sql, '')
+            FROM pragma_index_list(%s) AS l LEFT JOIN sqlite_master AS m ON m.type = 'index' AND m.name = l.name
+            ORDER BY l.name
+            """,
+            table,
+        )
+        found = [
+            Index(
+                name=name,
+                columns=self._index_columns(name),
+                unique=bool(unique),
+                primary=origin == "pk",
+                predicate=_predicate(sql),
+                constraint=origin in ("u", "pk"),
+                definition=sql,
+            )
+            for name, unique, origin, sql in rows
+        ]
+        key = self.primary_key(table)
+        if key and not any(index.primary for index in found):  # INTEGER PRIMARY KEY is the rowid: no index is listed
+            found.append(Index(name="", columns=key, unique=True, primary=True, constraint=True))
+        return tuple(found)
+
+    def _index_columns(self, index: str) -> tuple[str | None, ...]:
+        return tuple(n for (n,) in self._rows("SELECT name FROM pragma_index_info(%s) ORDER BY seqno", index))
+
+    def foreign_keys(self, table: str) -> tuple[ForeignKey, ...]:
+        rows = self._rows(
+            """SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(%s) ORDER BY id, seq""", table
+        )
+        by_id: dict[int, list[tuple[Any, ...]]] = {}
+        for number, *rest in rows:
+            by_id.setdefault(number, []).append(tuple(rest))
+        return tuple(self._foreign_key(table, parts) for parts in by_id.values())
+
+    def _foreign_key(self, table: str, parts: list[tuple[Any, ...]]) -> ForeignKey:
+        target = parts[0][0]
+        # `REFERENCES parent` without columns means the parent's primary key; the PRAGMA then says NULL.
+        target_columns = tuple(p[2] for p in parts)
+        if None in target_columns:
+            target_columns = self.primary_key(target)
+        return ForeignKey(
+            name=None,
+            table=table,
+            columns=tuple(p[1] for p in parts),
+            target_table=target,
+            target_columns=target_columns,
+            on_delete=parts[0][3],
+        )
+
+    def referencing(self, table: str) -> tuple[ForeignKey, ...]:
+        return tuple(
+            key
+            for other in sorted(self.tables())
+            for key in self.foreign_keys(other)
+            if key.target_table.lower() == table.lower()
+        )
+
+    def row_estimate(self, table: str) -> int:
+        quoted = self._connection.ops.quote_name(table)
+        return int(self._rows(f"SELECT COUNT(*) FROM {quoted}")[0][0])  # noqa: S608 - a quoted identifier
+
+
+def _predicate(sql: str) -> str | None:
+    found = _WHERE.search(sql)
+    return found["predicate"].strip() if found else None
