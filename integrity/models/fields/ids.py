@@ -1,0 +1,35 @@
+"""Ids: made by the database where the original's table has such a default, by Python elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Func, UUIDField
+from django.db.models.sql.compiler import SQLCompiler
+
+
+class RandomUUID(Func):
+    """A random id made by the database, for ``db_default``: a uuid, or 32 hex digits on SQLite."""
+
+    function = "gen_random_uuid"
+    arity = 0
+    output_field = UUIDField()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra_context: Any
+    ) -> tuple[str, list[Any]]:
+        """Write the same for SQLite, which has no uuid function; the version bits stay random."""
+        sql, params = self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **extra_context)
+        return sql, list(params)
+
+
+def uuid7() -> uuid.UUID:
+    """Return a time-ordered id: RFC 9562 version 7, millisecond clock, 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = secrets.randbits(74)
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (noise >> 62) << 64
+    return uuid.UUID(int=value | 0b10 << 62 | noise & (1 << 62) - 1)
