@@ -399,14 +399,14 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-            optional=(
+            optional=[
                 "complexity_score",
                 "documentation_score",
                 "test_coverage_score",
                 "reusability_score",
                 "maintainability_score",
                 "overall_quality",
-            ),
+            ],
         ),
         AdoptTable(
             name="PatternQualityMetric",
@@ -449,7 +449,7 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-            optional=("updated_at"),
+            optional=["updated_at"],
         ),
         AdoptTable(
             name="WorkflowExecution",
@@ -611,6 +611,6 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-            extensions=("vector"),
+            extensions=["vector"],
         ),
     ]
