@@ -11,15 +11,16 @@ from django.core.exceptions import ImproperlyConfigured
 
 from project.embedded.server import Server
 
+MAIN_SERVER = Server()
 EMBEDDED_NAME = "integrity"
 EXAMPLES = "postgresql://user:password@host:5432/name, sqlite:///relative/path, sqlite:////absolute/path"
 CONNECT_TIMEOUT = 10  # seconds; PostgreSQL's own default is to wait for ever
 BUSY_TIMEOUT = 20  # seconds to wait for SQLite's one writer
 
 
-def embedded(*, name: str = EMBEDDED_NAME) -> dict[str, Any]:
+def embedded(*, name: str = EMBEDDED_NAME, server: Server = MAIN_SERVER) -> dict[str, Any]:
     """Return the settings of a database on the embedded server."""
-    return {"ENGINE": "project.embedded.backend", "NAME": name, "SERVER": Server()}
+    return {"ENGINE": "project.embedded.backend", "NAME": name, "SERVER": server}
 
 
 def owners_database(*, url: str) -> dict[str, Any]:
@@ -96,5 +97,8 @@ def _postgresql(url: str, *, variable: str) -> dict[str, Any]:
         ) from None
     if not database["NAME"] or urlsplit(url).fragment:
         raise ImproperlyConfigured(f"{variable} names no database. Examples: {EXAMPLES}.")
+    if database["HOST"].startswith("/"):
+        # A socket's folder: the names of folders keep their case, unlike those of hosts.
+        database["HOST"] = unquote(urlsplit(url).netloc.rpartition("@")[2].partition(":")[0])
     database["OPTIONS"] = {"connect_timeout": CONNECT_TIMEOUT} | database.get("OPTIONS", {})
     return database

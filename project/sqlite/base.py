@@ -33,6 +33,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise OperationalError(f"{path} is a folder, not an SQLite file. Correct DATABASE_URL.")
         try:
             connection: sqlite3.Connection = super().get_new_connection(conn_params)
-            return connection
         except sqlite3.OperationalError as error:
             raise OperationalError(f"SQLite file {path}: {error}") from error
+        return connection

@@ -1,0 +1,137 @@
+"""Fixtures for every test. A database is real, fresh and fully migrated; what a test commits is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from pytest_django import DjangoDbBlocker
+
+from tests.commands import CommandResult, run_command
+from tests.databases import Database, Maker, PostgresMaker, SQLiteMaker, as_default
+
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgres)
+SQLITE = pytest.param("sqlite", marks=pytest.mark.sqlite)
+BOTH = [POSTGRESQL, SQLITE]
+
+
+@pytest.fixture(scope="session")
+def makers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Maker]:
+    """What makes databases, by vendor. Nothing starts before the first database is made."""
+    return {"postgresql": PostgresMaker(), "sqlite": SQLiteMaker(tmp_path_factory.mktemp("sqlite"))}
+
+
+class Templates:
+    """Migrated databases to copy from, each made at its first use."""
+
+    def __init__(self, makers: dict[str, Maker]) -> None:
+        self._makers = makers
+        self._made: dict[tuple[str, str], Database] = {}
+
+    def get(self, vendor: str, migration: str) -> Database:
+        """Return the template whose app ``integrity`` is at ``migration``; an empty one means the newest."""
+        key = (vendor, migration)
+        if key not in self._made:
+            template = self._makers[vendor].make()
+            with as_default(template):
+                _migrate(migration)
+            self._made[key] = template
+        return self._made[key]
+
+    def drop_all(self) -> None:
+        for (vendor, _), template in self._made.items():
+            self._makers[vendor].drop(template)
+
+
+def _migrate(migration: str) -> None:
+    if not migration:
+        call_command("migrate", verbosity=0, interactive=False)
+        return
+    for label in ("contenttypes", "auth", "admin", "sessions"):
+        call_command("migrate", label, verbosity=0, interactive=False)
+    call_command("migrate", apps.get_app_config("integrity").label, migration, verbosity=0, interactive=False)
+
+
+@pytest.fixture(scope="session")
+def templates(makers: dict[str, Maker], django_db_blocker: DjangoDbBlocker) -> Iterator[Templates]:
+    """The templates of this session, dropped at its end."""
+    templates = Templates(makers)
+    yield templates
+    with django_db_blocker.unblock():
+        templates.drop_all()
+
+
+class Databases:
+    """Makes the databases of one test, points Django at the newest, and drops them at the end."""
+
+    def __init__(self, makers: dict[str, Maker], templates: Templates) -> None:
+        self._makers = makers
+        self._templates = templates
+        self._stack = ExitStack()
+
+    def empty(self, vendor: str) -> Database:
+        """Return a database with nothing in it."""
+        return self._use(vendor, None)
+
+    def migrated(self, vendor: str, migration: str = "") -> Database:
+        """Return a database whose app ``integrity`` is at ``migration``; an empty one means the newest."""
+        return self._use(vendor, self._templates.get(vendor, migration))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _use(self, vendor: str, template: Database | None) -> Database:
+        maker = self._makers[vendor]
+        database = maker.make(template=template)
+        self._stack.callback(maker.drop, database)
+        return self._stack.enter_context(as_default(database))
+
+
+@pytest.fixture
+def databases(
+    makers: dict[str, Maker], templates: Templates, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Databases]:
+    """Makes any number of databases for one test."""
+    with django_db_blocker.unblock():
+        databases = Databases(makers, templates)
+        yield databases
+        databases.close()
+
+
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """A migrated database, on each vendor in turn."""
+    return databases.migrated(request.param)
+
+
+@pytest.fixture(params=BOTH)
+def empty_database(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """A database with nothing in it, on each vendor in turn."""
+    return databases.empty(request.param)
+
+
+@pytest.fixture(params=BOTH)
+def database_at(request: pytest.FixtureRequest, databases: Databases) -> Callable[[str], Database]:
+    """Makes a database at one migration of the app, such as ``database_at("0001")``, on each vendor in turn."""
+    return lambda migration: databases.migrated(request.param, migration)
+
+
+@pytest.fixture(params=[POSTGRESQL])
+def postgres_database(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """A migrated PostgreSQL database."""
+    return databases.migrated(request.param)
+
+
+@pytest.fixture(params=[SQLITE])
+def sqlite_database(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """A migrated SQLite database."""
+    return databases.migrated(request.param)
+
+
+@pytest.fixture
+def call() -> Callable[..., CommandResult]:
+    """Runs a management command in this process, as from a shell."""
+    return run_command

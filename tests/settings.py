@@ -1,0 +1,30 @@
+"""The project's settings for tests: every test brings its own database, and nothing comes from the environment."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+for _name in ("DATABASE_URL", "SITE_DATABASE_URL", "INTEGRITY_SYSTEMS", "DEBUG"):
+    os.environ.pop(_name, None)
+
+from project.databases import embedded
+from project.embedded.server import Server
+from project.settings import *  # noqa: F403
+
+TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
+"""A PostgreSQL server to test on, by the URL of any database there; the user may create databases."""
+
+_binaries = os.environ.get("TEST_POSTGRES_BINARIES", "")
+"""The folder of other server programs (``initdb`` and ``postgres``) to run the embedded server with."""
+
+TEST_SERVER = Server(
+    name=f"tests-{sha256(_binaries.encode()).hexdigest()[:8]}" if _binaries else "tests",
+    durable=False,
+    binaries=Path(_binaries) if _binaries else None,
+)
+
+DATABASES = {"default": embedded(name="postgres", server=TEST_SERVER)}
+DATABASE_ROUTERS = ["project.routers.SystemsRouter"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
