@@ -17,9 +17,12 @@ def systems() -> tuple[str, ...]:
     return tuple(getattr(settings, "INTEGRITY_SYSTEMS", ()))
 
 
-def batch_size() -> int:
-    """``INTEGRITY_BATCH_SIZE``: how many duplicate groups one transaction treats. Default: 1000."""
-    return int(getattr(settings, "INTEGRITY_BATCH_SIZE", 1000))
+def most_groups_per_batch() -> int:
+    """``INTEGRITY_BATCH_SIZE``: how many duplicate groups one transaction treats at most. Default: 5000.
+
+    Batches adapt to 100 ms each; this is their upper end.
+    """
+    return int(getattr(settings, "INTEGRITY_BATCH_SIZE", 5000))
 
 
 def lock_timeout() -> timedelta:

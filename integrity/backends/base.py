@@ -99,7 +99,5 @@ def has_index_on(indexes: Sequence[Index], columns: Sequence[str]) -> bool:
     """Whether a look-up by these columns can use an index: one that begins with them, in any order."""
     wanted = set(columns)
     return any(
-        set(index.columns[: len(wanted)]) == wanted
-        for index in indexes
-        if index.valid and index.predicate is None
+        set(index.columns[: len(wanted)]) == wanted for index in indexes if index.valid and index.predicate is None
     )

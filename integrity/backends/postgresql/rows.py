@@ -1,0 +1,168 @@
+"""Row statements as PostgreSQL does them best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+
+
+class PostgreSQLRows(Rows):
+    """Locks rows with SKIP LOCKED, so that neither a writer nor a batch ever waits for the other."""
+
+    overriding = SQL("OVERRIDING SYSTEM VALUE")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        yield
+
+    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
+        # Re-checking under locks needs each statement to see what was committed before it: a stricter default
+        # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
+        if outermost:
+            self.execute(SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+        milliseconds = lock_timeout // timedelta(milliseconds=1)
+        self.execute(SQL("SELECT set_config('lock_timeout', %s, TRUE)"), (f"{milliseconds}ms",))
+
+    def check_constraints_now(self) -> None:
+        self.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+        self.execute(SQL("SET CONSTRAINTS ALL DEFERRED"))
+
+    def claim_table(self, table: str) -> bool:
+        return bool(self.value(SQL("SELECT pg_try_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (table,)))
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self._hashed: dict[tuple[str, ...], bool] = {}
+
+    def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
+        row = compose("ROW({names})", names=columns(names, of=alias))
+        key = (table, *names)
+        if key not in self._hashed:
+            self._hashed[key] = self._hashable(table, names)
+        if self._hashed[key]:
+            return compose("hash_record_extended({row}, 0)", row=row)
+        return compose("('x' || left(md5({row}::text), 16))::bit(64)::bigint", row=row)
+
+    def _hashable(self, table: str, names: Sequence[str]) -> bool:
+        """Whether every type has a hash function; json, xml, geometry and pgvector's vector have none."""
+        types = {column.name: column.type for column in PostgreSQLCatalogue(self.connection).columns(table)}
+        nulls = joined(", ", (f"NULL::{types[name]}" for name in names))
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                self.fetch(compose("SELECT hash_record_extended(ROW({nulls}), 0)", nulls=nulls))
+        except DatabaseError:
+            return False
+        return True
+
+    def stage_groups(self, name: str, query: GroupQuery) -> None:
+        # Two passes: 64-bit hashes of the keys are cheap to group, and only the rows of repeated hashes are then
+        # read in full, ranked and fingerprinted. Different keys with one hash fall apart again in the second pass.
+        k = columns(numbered("k", query.key_count))
+        key_hash = compose("hash_record_extended(ROW({k}), 0)", k=k)
+        source = compose(
+            """
+            SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (
+                SELECT h FROM (SELECT {key_hash} AS h FROM ({keys}) AS k) AS hashes GROUP BY h HAVING COUNT(*) > 1
+            )
+            """,
+            rows=query.rows.sql,
+            keys=query.keys.sql,
+            key_hash=key_hash,
+        )
+        self.execute(SQL("SELECT set_config('work_mem', '256MB', TRUE)"))
+        self.create_as(
+            name, Query(sql=ranked_select(query, source=source), params=query.rows.params + query.keys.params)
+        )
+
+    def digest(self, name: str) -> str:
+        # A sum does not depend on the order of the rows, and needs no memory.
+        total = self.value(
+            compose("SELECT COALESCE(SUM(hashtextextended(r::text, 0)::numeric), 0) FROM {name} AS r", name=name)
+        )
+        return f"{int(total) % (1 << 128):032x}"
+
+    def lock_and_compare(
+        self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
+    ) -> None:
+        # A survivor's weaker lock lets others go on inserting rows that reference it.
+        p = numbered("p", len(pk))
+        self.execute(
+            compose(
+                """
+                WITH going AS MATERIALIZED (
+                    SELECT {r_p}, {changed} AS changed
+                    FROM {table} AS t JOIN {stage} AS r ON {same_row}
+                    WHERE r.action = 'remove' AND {in_span}
+                    ORDER BY {t_pk} FOR UPDATE OF t SKIP LOCKED
+                ), staying AS MATERIALIZED (
+                    SELECT {r_p}, {changed} AS changed
+                    FROM {table} AS t JOIN {stage} AS r ON {same_row}
+                    WHERE r.action <> 'remove' AND {in_span}
+                    ORDER BY {t_pk} FOR NO KEY UPDATE OF t SKIP LOCKED
+                ), locked AS (
+                    SELECT * FROM going UNION ALL SELECT * FROM staying
+                )
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT r.unit, r.grp,
+                       CASE WHEN l.changed THEN 'changed'
+                            WHEN EXISTS (SELECT 1 FROM {table} AS t WHERE {same_row}) THEN 'busy' ELSE 'gone' END
+                FROM {stage} AS r LEFT JOIN locked AS l ON {same_locked}
+                WHERE {in_span} AND (l.{p1} IS NULL OR l.changed)
+                """,
+                table=table,
+                stage=stage,
+                refusals=refusals,
+                changed=changed,
+                r_p=columns(p, of="r"),
+                t_pk=columns(pk, of="t"),
+                p1=p[0],
+                same_row=on("t", pk, "r", p),
+                same_locked=on("l", p, "r", p),
+                in_span=in_span(refusals),
+            ),
+            (*span, *span, *span),
+        )
+
+    def move(
+        self,
+        *,
+        table: str,
+        pk: Sequence[str],
+        stage: str,
+        names: Sequence[str],
+        into: str,
+        extra: dict[str, SQL],
+        span: tuple[int, int],
+        refusals: str,
+    ) -> int:
+        p = numbered("p", len(pk))
+        return self.execute(
+            compose(
+                """
+                WITH gone AS (
+                    DELETE FROM {table} AS t USING {stage} AS r
+                    WHERE {same_row} AND r.action = 'remove' AND {in_span}
+                    RETURNING {t_names}, {extra_values}
+                )
+                INSERT INTO {into} ({names}, {extra_names}) SELECT * FROM gone
+                """,
+                table=table,
+                stage=stage,
+                into=into,
+                same_row=on("t", pk, "r", p),
+                in_span=in_span(refusals),
+                t_names=columns(names, of="t"),
+                names=columns(names),
+                extra_names=columns(extra),
+                extra_values=joined(", ", (f"{value} AS {identifier(key)}" for key, value in extra.items())),
+            ),
+            span,
+        )

@@ -1,0 +1,244 @@
+"""Statements on rows that both databases understand; what differs is overridden in their own packages.
+
+The engine stages its decisions in side tables. A *stage* is such a table for one table of the owner's, with
+
+    grp, unit       the duplicate group, and the smallest group that must be treated together with it
+    action          'keep', 'remove' or 'repoint'
+    p1..pn          the row's primary key, in the table's own types
+    s1..sn          the primary key of the row that stands for it once it is removed
+    fp              a fingerprint of the row when it was staged
+
+and, where rows are repointed, ``o<j>_<i>`` and ``n<j>_<i>``: the old and the new value of column i of reference j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.sql import SQL, columns, compose, identifier, joined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A composed SELECT and its parameters."""
+
+    sql: SQL
+    params: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupQuery:
+    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content`` and ``fp``."""
+
+    rows: Query
+    keys: Query
+    """The same rows, their ``k`` columns only: what the search for duplicates has to read."""
+    pk_count: int
+    key_count: int
+    directions: tuple[str, ...]
+    """One for each ``o`` column: ``ASC``, ``DESC NULLS LAST``, ..."""
+    nulls_distinct: bool
+    limit: int | None = None
+
+
+def numbered(letter: str, count: int) -> tuple[str, ...]:
+    """``("p1", "p2")``: the names of a stage's columns."""
+    return tuple(f"{letter}{n}" for n in range(1, count + 1))
+
+
+class Rows:
+    """Row statements on one connection. Methods run inside the caller's transaction unless they say otherwise."""
+
+    same = "IS NOT DISTINCT FROM"
+    differs = "IS DISTINCT FROM"
+    overriding = SQL("")
+    """Clause that lets an INSERT give values to columns that the database numbers itself."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def execute(self, sql: SQL, params: Sequence[Any] = ()) -> int:
+        """Run a statement and return how many rows it touched."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, tuple(params))
+            return int(cursor.rowcount)
+
+    def fetch(self, sql: SQL, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query whose answer is small, and return all of it."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, tuple(params))
+            return list(cursor.fetchall())
+
+    def value(self, sql: SQL, params: Sequence[Any] = ()) -> Any:
+        """The first column of the first row."""
+        return self.fetch(sql, params)[0][0]
+
+    def stream(self, query: Query, *, size: int = 2000) -> Iterator[tuple[Any, ...]]:
+        """Yield a query's rows with flat client memory. On PostgreSQL it needs an open transaction."""
+        with self.connection.chunked_cursor() as cursor:
+            cursor.execute(query.sql, query.params)
+            while rows := cursor.fetchmany(size):
+                yield from rows
+
+    @contextmanager
+    def batch(self, *, lock_timeout: timedelta) -> Iterator[None]:
+        """A short transaction that takes part in the caller's, if one is open."""
+        outermost = not self.connection.in_atomic_block
+        with self.writing(), transaction.atomic(using=self.connection.alias):
+            self.prepare_batch(lock_timeout=lock_timeout, outermost=outermost)
+            yield
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Make the transaction begun inside it one that can write from its start."""
+        raise NotImplementedError
+
+    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
+        """Set what holds for this transaction only; ``outermost`` tells that it has just begun."""
+
+    def check_constraints_now(self) -> None:
+        """Let deferred foreign keys fail here, inside the batch, and not at its commit."""
+
+    def claim_table(self, table: str) -> bool:
+        """Whether this transaction, and no other run's, may change the table; held until it ends."""
+        raise NotImplementedError
+
+    def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
+        """A 64-bit signed number that changes when any of these columns of the table does."""
+        raise NotImplementedError
+
+    def stage_groups(self, name: str, query: GroupQuery) -> None:
+        """Create the stage of a rule's own table: every row of every duplicate group, the survivor at ``pos`` 1."""
+        raise NotImplementedError
+
+    def finish_stage(self, name: str, *, pk_count: int) -> None:
+        """Index a stage for range scans by unit and look-ups by primary key."""
+        for suffix, names in (("u", ("unit",)), ("p", numbered("p", pk_count))):
+            self.execute(
+                compose(
+                    "CREATE INDEX {index} ON {name} ({names})",
+                    index=f"{name}_{suffix}",
+                    name=name,
+                    names=columns(names),
+                )
+            )
+        self.analyze(name)
+
+    def analyze(self, name: str) -> None:
+        """Let the planner know how large a new side table is."""
+        self.execute(compose("ANALYZE {name}", name=name))
+
+    def create_as(self, name: str, query: Query) -> None:
+        """Create a side table from a query, its columns in the query's own types, without constraints."""
+        self.execute(compose("CREATE TABLE {name} AS {query}", name=name, query=query.sql), query.params)
+
+    def drop(self, name: str) -> None:
+        """Drop a side table if it is there."""
+        self.execute(compose("DROP TABLE IF EXISTS {name}", name=name))
+
+    def side_tables(self, prefix: str) -> tuple[str, ...]:
+        """Names of the tables called ``prefix`` or ``prefix_...``."""
+        tables = self.connection.introspection.table_names()
+        return tuple(name for name in sorted(tables) if name == prefix or name.startswith(f"{prefix}_"))
+
+    def digest(self, name: str) -> str:
+        """A fingerprint, as hexadecimal digits, of all rows of a side table, in whatever order they lie."""
+        raise NotImplementedError
+
+    def lock_and_compare(
+        self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
+    ) -> None:
+        """Lock a span's rows; refuse (as ``busy``, ``gone`` or ``changed``) every unit where one is not as staged.
+
+        ``changed`` is a condition on ``t`` (the row now) and ``r`` (its stage).
+        """
+        raise NotImplementedError
+
+    def move(
+        self,
+        *,
+        table: str,
+        pk: Sequence[str],
+        stage: str,
+        names: Sequence[str],
+        into: str,
+        extra: dict[str, SQL],
+        span: tuple[int, int],
+        refusals: str,
+    ) -> int:
+        """Move a span's rows that are to be removed into a side table; return how many.
+
+        ``extra`` gives the side table's own columns, as expressions on ``r`` (the stage).
+        """  # fmt: skip
+        raise NotImplementedError
+
+    def restore(self, *, table: str, names: Sequence[str], source: str, condition: SQL, params: Sequence[Any]) -> int:
+        """Insert rows from a side table (``q``) into their own table, every column as it was; return how many."""
+        return self.execute(
+            compose(
+                "INSERT INTO {table} ({names}) {overriding} SELECT {q_names} FROM {source} AS q WHERE {condition}",
+                table=table,
+                names=columns(names),
+                overriding=self.overriding,
+                q_names=columns(names, of="q"),
+                source=source,
+                condition=condition,
+            ),
+            params,
+        )
+
+
+def in_span(refusals: str, alias: str = "r") -> SQL:
+    """Condition: the staged row's unit lies in (%s, %s] and is not refused."""
+    return compose(
+        "{r}.unit > %s AND {r}.unit <= %s AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {r}.unit)",
+        r=alias,
+        refusals=refusals,
+    )
+
+
+def directed(query: GroupQuery) -> SQL:
+    """``o1 ASC, o2 DESC NULLS LAST, p1``: the order of the rows within a group."""
+    parts = [
+        f"{identifier(o)} {d}" for o, d in zip(numbered("o", len(query.directions)), query.directions, strict=True)
+    ]
+    return joined(", ", [*parts, columns(numbered("p", query.pk_count))])
+
+
+def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
+    """Number groups and rows over ``source``, which yields candidate rows with all columns of ``query.rows``."""
+    p, k = numbered("p", query.pk_count), numbered("k", query.key_count)
+    survivors = joined(", ", (f"FIRST_VALUE({identifier(name)}) OVER w AS {identifier('s' + name[1:])}" for name in p))
+    return compose(
+        """
+        SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
+               CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
+                    WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
+               {p}, {s}, {k}, fp
+        FROM (
+            SELECT DENSE_RANK() OVER (ORDER BY {k}) AS grp, ranked.*
+            FROM (
+                SELECT c.*, ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
+                       FIRST_VALUE(content) OVER w AS first_content, {survivors}
+                FROM ({source}) AS c
+                WINDOW w AS (PARTITION BY {k} ORDER BY {order})
+            ) AS ranked
+            WHERE members > 1
+        ) AS numbered
+        {limit}
+        ORDER BY grp, pos
+        """,
+        p=columns(p),
+        s=columns(numbered("s", query.pk_count)),
+        k=columns(k),
+        survivors=survivors,
+        source=source,
+        order=directed(query),
+        limit=SQL("" if query.limit is None else f"WHERE grp <= {int(query.limit)}"),
+    )

@@ -1,0 +1,57 @@
+"""Composing SQL text from a constant template, identifiers and other composed parts; values stay parameters.
+
+Identifiers are quoted as Django quotes them on both databases, ``schema"."table`` included. Every statement is
+executed with a parameter sequence, so a percent sign inside an identifier is doubled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SQL(str):
+    """Text that is safe to stand in a statement: composed here, or a constant of the code."""
+
+    __slots__ = ()
+
+
+NOTHING = SQL("")
+
+
+def identifier(name: str) -> SQL:
+    """Quote one identifier."""
+    return SQL('"' + name.replace("%", "%%") + '"')
+
+
+def columns(names: Iterable[str], *, of: str = "") -> SQL:
+    """A comma-separated list of quoted columns, each of the relation ``of`` where one is named."""
+    prefix = identifier(of) + "." if of else ""
+    return SQL(", ".join(prefix + identifier(name) for name in names))
+
+
+def compose(template: str, /, **parts: str | SQL) -> SQL:
+    """Fill ``{name}`` in the template: an ``SQL`` stands as it is, any other text is quoted as an identifier."""
+    return SQL(
+        template.format(**{key: part if isinstance(part, SQL) else identifier(part) for key, part in parts.items()})
+    )
+
+
+def joined(separator: str, parts: Iterable[str]) -> SQL:
+    """Join composed parts with a constant separator."""
+    return SQL(separator.join(parts))
+
+
+def on(left: str, left_columns: Iterable[str], right: str, right_columns: Iterable[str], *, same: str = "=") -> SQL:
+    """``left.a = right.x AND left.b = right.y``: a join condition, column by column."""
+    return joined(
+        " AND ",
+        (
+            compose("{left}.{a} {same} {right}.{x}", left=left, a=a, right=right, x=x, same=SQL(same))
+            for a, x in zip(left_columns, right_columns, strict=True)
+        ),
+    )
+
+
+def coalesce(*parts: str) -> SQL:
+    """The first of these that is not NULL; SQLite's own COALESCE wants at least two."""
+    return SQL(parts[0]) if len(parts) == 1 else SQL(f"COALESCE({', '.join(parts)})")

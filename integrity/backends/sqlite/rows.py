@@ -1,0 +1,161 @@
+"""Row statements as SQLite does them best: one writer at a time, so nothing changes under a batch's feet."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import blake2b
+
+from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+
+_MOST_ARGUMENTS = 100  # SQLITE_MAX_FUNCTION_ARG is 100 in older builds
+
+
+def fingerprint(*values: float | str | bytes | None) -> int:
+    """Fold values of SQLite's five storage classes into a signed 64-bit number; 5, 5.0 and '5' differ."""
+    state = blake2b(digest_size=8)
+    for value in values:
+        data = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+        state.update(struct.pack("<cq", type(value).__name__[0].encode(), len(data)))
+        state.update(data)
+    return int.from_bytes(state.digest(), "little", signed=True)
+
+
+class _Sum:
+    """An aggregate: the sum of fingerprints, whatever the order of the rows."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def step(self, *values: float | str | bytes | None) -> None:
+        self.total += fingerprint(*values)
+
+    def finalize(self) -> str:
+        return f"{self.total % (1 << 128):032x}"
+
+
+class SQLiteRows(Rows):
+    """Begins IMMEDIATE, so that a batch holds the write lock before it reads what it is going to change."""
+
+    same = "IS"
+    differs = "IS NOT"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        before = self.connection.transaction_mode
+        self.connection.transaction_mode = "IMMEDIATE"
+        try:
+            yield
+        finally:
+            self.connection.transaction_mode = before
+
+    def claim_table(self, table: str) -> bool:  # noqa: ARG002 - the write lock is the whole file's
+        return True
+
+    def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:  # noqa: ARG002
+        self._register()
+        chunks = [names[n : n + _MOST_ARGUMENTS] for n in range(0, len(names), _MOST_ARGUMENTS)]
+        parts = [compose("integrity_fingerprint({names})", names=columns(chunk, of=alias)) for chunk in chunks]
+        return parts[0] if len(parts) == 1 else compose("integrity_fingerprint({parts})", parts=joined(", ", parts))
+
+    def _register(self) -> None:
+        self.connection.ensure_connection()
+        raw = self.connection.connection
+        raw.create_function("integrity_fingerprint", -1, fingerprint, deterministic=True)
+        raw.create_aggregate("integrity_digest", -1, _Sum)
+
+    def stage_groups(self, name: str, query: GroupQuery) -> None:
+        k = numbered("k", query.key_count)
+        source = compose(
+            """
+            SELECT r.* FROM (SELECT {k} FROM ({keys}) AS g GROUP BY {k} HAVING COUNT(*) > 1) AS d
+            JOIN ({rows}) AS r ON {same_key}
+            """,
+            k=columns(k),
+            keys=query.keys.sql,
+            rows=query.rows.sql,
+            same_key=on("r", k, "d", k, same="=" if query.nulls_distinct else "IS"),
+        )
+        self.create_as(
+            name, Query(sql=ranked_select(query, source=source), params=query.keys.params + query.rows.params)
+        )
+
+    def digest(self, name: str) -> str:
+        self._register()
+        names = [n for (n,) in self.fetch(SQL("SELECT name FROM pragma_table_info(%s)"), (name,))]
+        return str(self.value(compose("SELECT integrity_digest({names}) FROM {name}", names=columns(names), name=name)))
+
+    def lock_and_compare(
+        self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
+    ) -> None:
+        p = numbered("p", len(pk))
+        self.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT r.unit, r.grp, CASE WHEN t.{pk1} IS NULL THEN 'gone' ELSE 'changed' END
+                FROM {stage} AS r LEFT JOIN {table} AS t ON {same_row}
+                WHERE {in_span} AND (t.{pk1} IS NULL OR {changed})
+                """,
+                table=table,
+                stage=stage,
+                refusals=refusals,
+                changed=changed,
+                pk1=pk[0],
+                same_row=on("t", pk, "r", p),
+                in_span=in_span(refusals),
+            ),
+            span,
+        )
+
+    def move(
+        self,
+        *,
+        table: str,
+        pk: Sequence[str],
+        stage: str,
+        names: Sequence[str],
+        into: str,
+        extra: dict[str, SQL],
+        span: tuple[int, int],
+        refusals: str,
+    ) -> int:
+        p = numbered("p", len(pk))
+        moved = self.execute(
+            compose(
+                """
+                INSERT INTO {into} ({names}, {extra_names})
+                SELECT {t_names}, {extra_values} FROM {table} AS t JOIN {stage} AS r ON {same_row}
+                WHERE r.action = 'remove' AND {in_span}
+                """,
+                table=table,
+                stage=stage,
+                into=into,
+                same_row=on("t", pk, "r", p),
+                in_span=in_span(refusals),
+                t_names=columns(names, of="t"),
+                names=columns(names),
+                extra_names=columns(extra),
+                extra_values=joined(", ", (f"{value} AS {identifier(key)}" for key, value in extra.items())),
+            ),
+            span,
+        )
+        self.execute(
+            compose(
+                """
+                DELETE FROM {table} WHERE ({pk}) IN (
+                    SELECT {p} FROM {stage} AS r WHERE r.action = 'remove' AND {in_span}
+                )
+                """,
+                table=table,
+                stage=stage,
+                pk=columns(pk),
+                p=columns(p, of="r"),
+                in_span=in_span(refusals),
+            ),
+            span,
+        )
+        return moved

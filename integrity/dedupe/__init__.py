@@ -1,0 +1,68 @@
+"""The engine: find duplicates of any model, decide, repoint references, quarantine, verify, undo.
+
+It knows no table: it is handed a rule, an app registry and a database alias, so that a command, a page, a data
+migration and a stranger's models use the same code. ``plan`` decides and stores the decision, ``runner`` carries it
+out in short transactions through ``resolver``, ``undo`` takes it back.
+"""
+
+from integrity.dedupe.books import NotMigrated
+from integrity.dedupe.finder import count_duplicates
+from integrity.dedupe.keep import Earliest, Latest, MostComplete, MostReferenced, StatusOrder
+from integrity.dedupe.plan import UnknownPlan, make_plan, summarize_plan
+from integrity.dedupe.progress import Progress, Report, silent
+from integrity.dedupe.resolver import VerificationFailed
+from integrity.dedupe.results import (
+    DuplicateCount,
+    PlanSummary,
+    ReferenceSummary,
+    Refusal,
+    RunSummary,
+    UndoSummary,
+)
+from integrity.dedupe.rule import DedupeRule, InvalidRule
+from integrity.dedupe.runner import (
+    RunFailed,
+    TableBusy,
+    apply_plan,
+    resume_run,
+    summarize_run,
+    unfinished_run,
+)
+from integrity.dedupe.states import WrongState
+from integrity.dedupe.target import MissingTable
+from integrity.dedupe.undo import UnknownRun, undo_run
+
+__all__ = [
+    "DedupeRule",
+    "DuplicateCount",
+    "Earliest",
+    "InvalidRule",
+    "Latest",
+    "MissingTable",
+    "MostComplete",
+    "MostReferenced",
+    "NotMigrated",
+    "PlanSummary",
+    "Progress",
+    "ReferenceSummary",
+    "Refusal",
+    "Report",
+    "RunFailed",
+    "RunSummary",
+    "StatusOrder",
+    "TableBusy",
+    "UndoSummary",
+    "UnknownPlan",
+    "UnknownRun",
+    "VerificationFailed",
+    "WrongState",
+    "apply_plan",
+    "count_duplicates",
+    "make_plan",
+    "resume_run",
+    "silent",
+    "summarize_plan",
+    "summarize_run",
+    "undo_run",
+    "unfinished_run",
+]

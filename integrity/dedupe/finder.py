@@ -1,0 +1,51 @@
+"""Find duplicates: count them, or stage them. Reads the rule's table only, and takes no row locks."""
+
+from __future__ import annotations
+
+from django.apps.registry import Apps
+from django.db import transaction
+
+from integrity.backends import get_rows
+from integrity.backends.rows import numbered
+from integrity.backends.sql import columns, compose
+from integrity.dedupe.results import DuplicateCount
+from integrity.dedupe.rule import DedupeRule
+from integrity.dedupe.stages import Stage
+from integrity.dedupe.target import Target, resolve
+
+
+def count_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> DuplicateCount:
+    """Count duplicate groups and redundant rows. It needs none of our tables in the database.
+
+    Raises:
+        IntegrityAppError: the rule does not fit the model or the database (see ``resolve``).
+    """
+    return count_groups(resolve(rule, apps=apps, using=using))
+
+
+def count_groups(target: Target) -> DuplicateCount:
+    """The same for a rule that is resolved already."""
+    keys = target.keys()
+    k = columns(numbered("k", len(target.key.expressions)))
+    found = get_rows(using=target.using).fetch(
+        compose(
+            """
+            SELECT COUNT(*), COALESCE(SUM(members - 1), 0)
+            FROM (SELECT COUNT(*) AS members FROM ({keys}) AS r GROUP BY {k} HAVING COUNT(*) > 1) AS g
+            """,
+            keys=keys.sql,
+            k=k,
+        ),
+        keys.params,
+    )
+    groups, redundant = found[0]
+    return DuplicateCount(groups=int(groups), redundant=int(redundant))
+
+
+def stage_duplicates(target: Target, *, name: str, limit: int | None) -> Stage:
+    """Create the root stage of a plan: every row of every duplicate group (of the first ``limit`` groups)."""
+    rows = get_rows(using=target.using)
+    with transaction.atomic(using=target.using):
+        rows.stage_groups(name, target.groups(limit=limit))
+    rows.finish_stage(name, pk_count=len(target.pk))
+    return Stage(name=name, table=target.table, pk=target.pk, columns=target.columns)

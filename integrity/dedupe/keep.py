@@ -1,0 +1,124 @@
+"""Keep strategies: orderings of the rows of a group. The first row survives.
+
+Each is a small value object that can be composed in a tuple, most important first. The engine ends every
+ordering in the primary key, so that the same rows always give the same survivor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.db.models import Case, F, IntegerField, Q, Value, When
+from django.db.models.expressions import OrderBy
+
+from integrity.exceptions import IntegrityAppError
+
+if TYPE_CHECKING:
+    from integrity.dedupe.target import Target
+
+
+class UnknownKeep(IntegrityAppError):
+    """No strategy of that name, or none that fits the rule."""
+
+
+class Keep(Protocol):
+    """One ordering."""
+
+    @property
+    def why(self) -> str:
+        """The ordering in words, for plans and pages: ``oldest by started_at``."""
+        ...
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
+        """The ordering as Django expressions on the target's model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Earliest:
+    """The row with the smallest value of a field first (NULL last); without a field: the smallest primary key."""
+
+    field: str = ""
+
+    @property
+    def why(self) -> str:
+        return f"oldest by {self.field}" if self.field else "smallest primary key"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+        return (F(self.field).asc(nulls_last=True),) if self.field else ()
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The row with the largest value of a field first (NULL last)."""
+
+    field: str
+
+    @property
+    def why(self) -> str:
+        return f"newest by {self.field}"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+        return (F(self.field).desc(nulls_last=True),)
+
+
+@dataclass(frozen=True)
+class MostComplete:
+    """The row with the fewest NULL columns first."""
+
+    why = "fewest empty columns"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
+        empty: Any = Value(0)
+        for name in target.nullable_fields:
+            empty = empty + Case(
+                When(Q(**{f"{name}__isnull": True}), then=Value(1)), default=Value(0), output_field=IntegerField()
+            )
+        return (OrderBy(empty),)
+
+
+@dataclass(frozen=True)
+class MostReferenced:
+    """The row that most other rows point at first."""
+
+    why = "most referenced"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
+        return (OrderBy(target.reference_count(), descending=True),)
+
+
+@dataclass(frozen=True)
+class StatusOrder:
+    """The row whose status stands first in a list first; a status that is not in the list comes last."""
+
+    field: str
+    statuses: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        return f"{self.field}: {' > '.join(self.statuses)}"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+        places = [When(Q(**{self.field: status}), then=Value(n)) for n, status in enumerate(self.statuses)]
+        return (OrderBy(Case(*places, default=Value(len(places)), output_field=IntegerField())),)
+
+
+def named(name: str, *, clock: str) -> tuple[Keep, ...]:
+    """The strategies behind ``--keep``; ``clock`` is the field that tells a row's age.
+
+    Raises:
+        UnknownKeep: there is no such strategy.
+    """
+    age: Keep = Earliest(clock)
+    known: dict[str, tuple[Keep, ...]] = {
+        "earliest": (age,),
+        "latest": (Latest(clock),) if clock else (),
+        "most-complete": (MostComplete(), age),
+        "most-referenced": (MostReferenced(), age),
+    }
+    if name not in known:
+        raise UnknownKeep(f"There is no keep strategy {name!r}. Choose from: {', '.join(known)}.")
+    if not known[name]:
+        raise UnknownKeep(f"--keep {name} needs a field that tells a row's age.")
+    return known[name]

@@ -1,0 +1,121 @@
+"""Typed side tables: removed rows, and values that runs changed, kept as they were until undone or purged.
+
+A quarantine table has the original's own columns and types, without its constraints, and beside them
+
+    integrity_run, integrity_unit, integrity_group   which run, and which group of its plan
+    integrity_reason                                 why the row went (``identical``, ``incomplete``, ``collision``, ...)
+    integrity_survivor_1..n                          the primary key of the row that stands for it
+    integrity_survivor_fp                            that row's fingerprint, to see later whether it was edited
+    integrity_at                                     when
+
+A table of changes has the changed row's primary key as it is after the change (``pk1..n``), and the column's
+``old`` and ``new`` value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from django.apps.registry import Apps
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.rows import Query, numbered
+from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.dedupe.books import book
+
+_LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
+
+
+def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
+    """Return the name of a table's current quarantine, made if it is not there.
+
+    Where the original's columns are no longer those of the latest quarantine, a new generation is made beside it.
+    """
+    names = tuple(c.name for c in get_catalogue(using=using).columns(table) if not c.generated)
+    shape = _shape(table, names, using=using)
+    latest = side_tables_of(table, kind="quarantine", apps=apps, using=using).first()
+    if latest is not None and latest.columns == shape:
+        return str(latest.name)
+    generation = latest.generation + 1 if latest is not None else 1
+    pk = get_catalogue(using=using).primary_key(table)
+    extra = {
+        **dict.fromkeys(("integrity_run", "integrity_unit", "integrity_group"), SQL("CAST(NULL AS bigint)")),
+        "integrity_reason": SQL("CAST(NULL AS text)"),
+        **{
+            f"integrity_{s}": compose("CASE WHEN 1 = 0 THEN t.{column} END", column=column)
+            for s, column in zip(numbered("survivor_", len(pk)), pk, strict=True)
+        },
+        "integrity_survivor_fp": SQL("CAST(NULL AS bigint)"),
+        "integrity_at": SQL("CURRENT_TIMESTAMP"),
+    }
+    return _make("quarantine", table, shape, generation, columns(names, of="t"), extra, apps=apps, using=using)
+
+
+def changes_of(table: str, column: str, *, apps: Apps, using: str) -> str:
+    """Return the name of the side table that keeps the values changed in one column, made if it is not there."""
+    pk = get_catalogue(using=using).primary_key(table)
+    shape = _shape(table, (*pk, column), using=using)
+    for known in side_tables_of(table, kind="changes", apps=apps, using=using):
+        if known.columns == shape:
+            return str(known.name)
+    generation = side_tables_of(table, kind="changes", apps=apps, using=using).count() + 1
+    extra = {
+        **dict.fromkeys(("integrity_run", "integrity_unit", "integrity_group"), SQL("CAST(NULL AS bigint)")),
+        "old": compose("t.{column}", column=column),
+        "new": compose("t.{column}", column=column),
+        "integrity_at": SQL("CURRENT_TIMESTAMP"),
+    }
+    keys = joined(", ", (f"t.{identifier(own)} AS pk{n}" for n, own in enumerate(pk, 1)))
+    return _make("changes", table, shape, generation, keys, extra, apps=apps, using=using)
+
+
+def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:
+    """The register's entries for a table, newest generation first."""
+    return book("SideTable", apps=apps, using=using).filter(kind=kind, table=table).order_by("-generation")
+
+
+def _shape(table: str, names: Sequence[str], *, using: str) -> list[list[str]]:
+    types = {c.name: c.type for c in get_catalogue(using=using).columns(table)}
+    return [[name, types[name]] for name in names]
+
+
+def _make(
+    kind: str,
+    table: str,
+    shape: list[list[str]],
+    generation: int,
+    own: SQL,
+    extra: dict[str, SQL],
+    *,
+    apps: Apps,
+    using: str,
+) -> str:
+    name = _side_name(kind, table, generation)
+    rows = get_rows(using=using)
+    values = joined(", ", (f"{value} AS {identifier(key)}" for key, value in extra.items()))
+    rows.create_as(
+        name,
+        Query(sql=compose("SELECT {own}, {values} FROM {table} AS t WHERE 1 = 0", own=own, values=values, table=table)),
+    )
+    rows.execute(
+        compose(
+            "CREATE INDEX {index} ON {name} (integrity_run, integrity_unit)",
+            index=f"{name[: _LONGEST_NAME - 2]}_r",
+            name=name,
+        )
+    )
+    book("SideTable", apps=apps, using=using).create(
+        kind=kind, table=table, name=name, generation=generation, columns=shape
+    )
+    return name
+
+
+def _side_name(kind: str, table: str, generation: int) -> str:
+    plain = table.replace('"."', "_")
+    name = f"integrity_{kind}_{plain}_{generation}"
+    if len(name.encode()) <= _LONGEST_NAME - 2:
+        return name
+    mark = sha256(table.encode()).hexdigest()[:8]
+    return f"integrity_{kind}_{plain.encode()[:24].decode(errors='ignore')}_{mark}_{generation}"

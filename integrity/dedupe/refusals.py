@@ -1,0 +1,52 @@
+"""Refusals: groups that are left as they are, each with its reason, beside the plan that they belong to."""
+
+from __future__ import annotations
+
+from integrity.backends import get_rows
+from integrity.backends.sql import compose, joined
+from integrity.dedupe.results import Refusal
+from integrity.dedupe.stages import Stage
+
+REASONS = {
+    "busy": "a row was locked by another transaction; run again",
+    "changed": "a row was changed after the plan was made; run again to plan anew",
+    "gone": "a row was deleted after the plan was made; run again to plan anew",
+    "joined": "a row with the same key was added after the plan was made; run again to plan anew",
+    "referenced": "a row was made to reference a redundant row after the plan was made; run again to plan anew",
+}
+"""Reasons found while applying, by the word that the statements store."""
+
+
+def refusals_of(root: Stage) -> str:
+    """The name of a plan's table of refusals."""
+    return f"{root.name}_refusals"
+
+
+def make_refusals(root: Stage, *, using: str) -> str:
+    """Create a plan's table of refusals, empty, and return its name."""
+    name = refusals_of(root)
+    rows = get_rows(using=using)
+    rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=name))
+    rows.execute(compose("CREATE INDEX {index} ON {name} (unit)", index=f"{name}_u", name=name))
+    return name
+
+
+def refusal_summary(root: Stage, *, using: str) -> tuple[Refusal, ...]:
+    """Each reason with its number of groups and the primary key of one row, most frequent first."""
+    key = joined(" || ', ' || ", (f"CAST(r.{p} AS text)" for p in root.p))
+    found = get_rows(using=using).fetch(
+        compose(
+            """
+            SELECT f.reason, COUNT(DISTINCT f.grp), MIN({key})
+            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.grp = f.grp AND r.pos = 1
+            GROUP BY f.reason ORDER BY 2 DESC, 1
+            """,
+            key=key,
+            refusals=refusals_of(root),
+            root=root.name,
+        )
+    )
+    return tuple(
+        Refusal(reason=REASONS.get(reason, reason), groups=int(groups), example=str(example or ""))
+        for reason, groups, example in found
+    )

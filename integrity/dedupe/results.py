@@ -1,0 +1,118 @@
+"""What the engine tells its callers: frozen, complete, and the same for a command, a page or a migration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateCount:
+    """How many groups share a key, and how many rows are one too many."""
+
+    groups: int
+    redundant: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSummary:
+    """What happens to the rows of one table that reference removed rows."""
+
+    table: str
+    columns: tuple[str, ...]
+    repointed: int
+    collisions: int
+    indexed: bool
+    """False where finding the referencing rows has to read the whole table for each batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why some groups are not treated; ``example`` is the primary key of one row of one of them."""
+
+    reason: str
+    groups: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """A stored plan. Counts are of rows unless they say groups; ``max_distance`` is a cosine distance, 0 to 2."""
+
+    id: int
+    rule: str
+    database: str
+    table: str
+    key: tuple[str, ...]
+    keep: str
+    digest: str
+    groups: int
+    redundant: int
+    identical: int
+    incomplete: int
+    conflicting: int
+    max_distance: float | None
+    references: tuple[ReferenceSummary, ...]
+    refused: tuple[Refusal, ...]
+    expires_at: datetime
+
+    @property
+    def repointed(self) -> int:
+        return sum(reference.repointed for reference in self.references)
+
+    @property
+    def collisions(self) -> int:
+        return sum(reference.collisions for reference in self.references)
+
+    @property
+    def refused_groups(self) -> int:
+        return sum(refusal.groups for refusal in self.refused)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "expires_at": self.expires_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What an application of a plan, or its undoing, has done."""
+
+    id: int
+    plan: int
+    rule: str
+    database: str
+    table: str
+    state: str
+    removed: int
+    """Rows of the rule's table that are in quarantine now."""
+    repointed: int
+    collisions: int
+    """Rows of other tables that are in quarantine now."""
+    batches: int
+    refused: tuple[Refusal, ...]
+    groups_left: int | None = None
+    """Duplicate groups found by the check after the run; None where it has not run."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the table holds no duplicate any more."""
+        return self.groups_left == 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "clean": self.clean}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoSummary:
+    """What an undo brought back, and what it could not."""
+
+    run: int
+    state: str
+    restored: int
+    """Rows moved back from quarantine, of all tables."""
+    repointed: int
+    """References that point where they pointed before."""
+    refused: tuple[Refusal, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

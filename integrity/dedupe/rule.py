@@ -1,0 +1,112 @@
+"""A rule: what must be unique in a table, and which row of a duplicate group survives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import F, Q, UniqueConstraint
+
+from integrity.dedupe.keep import Earliest, Keep
+from integrity.exceptions import IntegrityAppError
+
+
+class InvalidRule(IntegrityAppError):
+    """The rule does not fit its model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupeRule:
+    """One row for each key in a model's table.
+
+    Args:
+        model: ``app_label.Model``.
+        fields: the key, as field names; or
+        constraint: a ``UniqueConstraint`` of the model, itself or by name: fields, expressions, condition and
+            ``nulls_distinct`` come from it, so that the finder treats NULL exactly as the constraint will.
+        keep: how the survivor is chosen, most important first; always ends in the primary key.
+        complete: conditions that a finished row meets, the strictest first. Rows that meet an earlier one come
+            before all others whatever ``keep`` says: an unfinished row never wins over a finished one.
+        content: the fields that tell "identical" from "conflicting"; default: all but key, primary key, ``ignore``.
+        ignore: fields that may differ between identical rows.
+        vector: a field holding vectors, for the distance shown with conflicting rows.
+        name: what commands and books call it; default: the model's label and its key.
+    """
+
+    model: str
+    fields: tuple[str, ...] = ()
+    constraint: UniqueConstraint | str | None = None
+    keep: tuple[Keep, ...] = field(default_factory=lambda: (Earliest(),))
+    complete: tuple[Q, ...] = ()
+    content: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    vector: str | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.fields) == bool(self.constraint):
+            raise InvalidRule(f"Rule for {self.model}: give either `fields` or `constraint`.")
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.model}:{self._key_name()}")
+
+    def _key_name(self) -> str:
+        if isinstance(self.constraint, UniqueConstraint):
+            return self.constraint.name
+        return self.constraint or ",".join(self.fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """What must be unique, in Django's expressions, with the constraint's own treatment of NULL."""
+
+    expressions: tuple[Any, ...]
+    fields: tuple[str, ...]
+    """The field names, where the key is made of plain fields only; else empty."""
+    condition: Q | None
+    nulls_distinct: bool
+
+    @classmethod
+    def of_rule(cls, rule: DedupeRule, model: Any) -> Key:
+        """Read the key from the rule, or from the constraint that it names on the model.
+
+        Raises:
+            InvalidRule: the model has no such field or no such constraint.
+        """
+        if rule.fields:
+            _check_fields(rule.model, model, rule.fields)
+            return cls(
+                expressions=tuple(F(name) for name in rule.fields),
+                fields=tuple(rule.fields),
+                condition=None,
+                nulls_distinct=True,
+            )
+        constraint = rule.constraint
+        if isinstance(constraint, str):
+            constraint = _constraint_named(constraint, rule.model, model)
+        assert isinstance(constraint, UniqueConstraint)  # __post_init__ saw to it
+        _check_fields(rule.model, model, constraint.fields)
+        return cls(
+            expressions=tuple(constraint.expressions) or tuple(F(name) for name in constraint.fields),
+            fields=tuple(constraint.fields),
+            condition=constraint.condition,
+            nulls_distinct=constraint.nulls_distinct is not False,
+        )
+
+
+def _check_fields(label: str, model: Any, names: tuple[str, ...]) -> None:
+    known = {f.name for f in model._meta.get_fields()} | {f.attname for f in model._meta.concrete_fields}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidRule(
+            f"{label} has no field {', '.join(map(repr, unknown))}. "
+            f"Choose from: {', '.join(sorted(f.name for f in model._meta.concrete_fields))}."
+        )
+
+
+def _constraint_named(name: str, label: str, model: Any) -> UniqueConstraint:
+    unique = [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
+    for constraint in unique:
+        if constraint.name == name:
+            return constraint
+    have = ", ".join(c.name for c in unique) or "none"
+    raise InvalidRule(f"{label} has no UniqueConstraint {name!r} (it has: {have}). Name one of them, or give a key.")

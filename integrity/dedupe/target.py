@@ -1,0 +1,221 @@
+"""A rule brought to one database: the model from the registry, the table from the catalogue, both agreeing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, Value, When
+from django.db.models.expressions import Expression, OrderBy
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.rows import GroupQuery, Query, numbered
+from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.dedupe.references import Reference, references_to
+from integrity.dedupe.rule import DedupeRule, InvalidRule, Key
+from integrity.exceptions import IntegrityAppError
+
+
+class MissingTable(IntegrityAppError):
+    """The rule's table, or a column that its model names, is not in the database."""
+
+
+class NoPrimaryKey(IntegrityAppError):
+    """A table without a primary key: its rows cannot be told apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """All that the engine knows of a rule's own table."""
+
+    rule: DedupeRule
+    model: Any
+    using: str
+    table: str
+    pk: tuple[str, ...]
+    """Primary key columns, as the catalogue has them."""
+    columns: tuple[str, ...]
+    """Every column that can be written, those that the model does not know included."""
+    key: Key
+    references: tuple[Reference, ...]
+
+    @property
+    def nullable_fields(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.model._meta.concrete_fields if f.null)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The key's columns where it is made of plain columns; else empty."""
+        return tuple(self.model._meta.get_field(name).column for name in self.key.fields)
+
+    @property
+    def orderings(self) -> tuple[OrderBy, ...]:
+        """How the rows of a group are ordered, but for completeness before and the primary key after."""
+        return tuple(order for keep in self.rule.keep for order in keep.order_by(self))
+
+    @property
+    def why(self) -> str:
+        """The ordering in words."""
+        first = ("complete first",) if self.rule.complete else ()
+        return ", then ".join((*first, *(keep.why for keep in self.rule.keep), "primary key"))
+
+    def reference_count(self) -> Expression:
+        """An expression: how many rows reference the row."""
+        return _ReferenceCount(self.references)
+
+    def keys(self) -> Query:
+        """A query of the key of every row that the constraint covers, as ``k1..kn``."""
+        return self._select(self._base(), {f"k{n}": e for n, e in enumerate(self.key.expressions, 1)})
+
+    def keyed_rows(self) -> Query:
+        """The same with the primary key, as ``p1..pn``."""
+        return self._select(self._base(), self._pk_and_key())
+
+    def groups(self, *, limit: int | None = None) -> GroupQuery:
+        """All that ``Rows.stage_groups`` needs to find, number and order the duplicate groups."""
+        orders = self.orderings
+        tier = Case(
+            *(When(condition, then=Value(n)) for n, condition in enumerate(self.rule.complete)),
+            default=Value(len(self.rule.complete)),
+            output_field=IntegerField(),
+        )
+        expressions = self._pk_and_key() | {
+            "o1": tier,
+            "tier": tier,
+            **{f"o{n}": order.expression for n, order in enumerate(orders, 2)},
+            "content": _Fingerprint(self.table, self.content_columns),
+            "fp": _Fingerprint(self.table, self.columns),
+        }
+        return GroupQuery(
+            rows=self._select(self._base(), expressions),
+            keys=self.keys(),
+            pk_count=len(self.pk),
+            key_count=len(self.key.expressions),
+            directions=("ASC", *map(_direction, orders)),
+            nulls_distinct=self.key.nulls_distinct,
+            limit=limit,
+        )
+
+    @property
+    def content_columns(self) -> tuple[str, ...]:
+        """The columns whose equality makes two rows of a group identical."""
+        meta = self.model._meta
+        if self.rule.content:
+            return tuple(meta.get_field(name).column for name in self.rule.content)
+        outside = {meta.get_field(name).column for name in self.rule.ignore} | set(self.pk) | set(self.key_columns)
+        return tuple(name for name in self.columns if name not in outside) or self.pk
+
+    def _pk_and_key(self) -> dict[str, Any]:
+        meta = self.model._meta
+        names = {field.column: field.name for field in meta.concrete_fields}
+        pk = {p: F(names[column]) for p, column in zip(numbered("p", len(self.pk)), self.pk, strict=True)}
+        return pk | {f"k{n}": expression for n, expression in enumerate(self.key.expressions, 1)}
+
+    def _base(self) -> QuerySet[Any]:
+        rows = self.model._base_manager.using(self.using).order_by()
+        return rows.filter(self.key.condition) if self.key.condition is not None else rows
+
+    def _select(self, rows: QuerySet[Any], expressions: dict[str, Any]) -> Query:
+        """Compile; annotations get a prefix inside, so that they cannot meet a field of that name."""
+        named = {f"integrity_{name}": expression for name, expression in expressions.items()}
+        compiled = rows.annotate(**named).values_list(*named).query.get_compiler(using=self.using)
+        sql, params = compiled.as_sql()
+        names = joined(", ", (f"{identifier(f'integrity_{name}')} AS {identifier(name)}" for name in expressions))
+        keys = [name for name in expressions if name.startswith("k")]
+        known = joined(" AND ", (f"{identifier(f'integrity_{name}')} IS NOT NULL" for name in keys))
+        where = compose("WHERE {known}", known=known) if self.key.nulls_distinct else SQL("")
+        wrapped = compose("SELECT {names} FROM ({inner}) AS i {where}", names=names, inner=SQL(sql), where=where)
+        return Query(sql=wrapped, params=tuple(params))
+
+
+def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
+    """Bring a rule to a database.
+
+    Raises:
+        InvalidRule: the registry has no such model, or the rule does not fit it.
+        MissingTable: the table, or one of the model's columns, is absent.
+        NoPrimaryKey: the table has none.
+    """
+    model = _model(rule, apps)
+    table = model._meta.db_table
+    catalogue = get_catalogue(using=using)
+    found = catalogue.columns(table)
+    if not found:
+        raise MissingTable(
+            f"Database {using!r} has no table {table!r} ({rule.model}). "
+            "Check that DATABASE_URL names the right database; `manage.py migrate` makes or adopts the tables."
+        )
+    _check_columns(rule, model, {column.name for column in found})
+    pk = catalogue.primary_key(table)
+    if not pk:
+        raise NoPrimaryKey(f"Table {table!r} has no primary key, so its rows cannot be told apart. Add one first.")
+    return Target(
+        rule=rule,
+        model=model,
+        using=using,
+        table=table,
+        pk=pk,
+        columns=tuple(column.name for column in found if not column.generated),
+        key=Key.of_rule(rule, model),
+        references=references_to(table, apps=apps, using=using),
+    )
+
+
+def _model(rule: DedupeRule, apps: Apps) -> Any:
+    try:
+        return apps.get_model(rule.model)
+    except (LookupError, ValueError) as error:
+        raise InvalidRule(f"There is no model {rule.model!r} ({error}). Write it as app_label.Model.") from None
+
+
+def _check_columns(rule: DedupeRule, model: Any, have: Iterable[str]) -> None:
+    missing = sorted({field.column for field in model._meta.local_concrete_fields} - set(have))
+    if missing:
+        raise MissingTable(
+            f"Table {model._meta.db_table!r} lacks column {', '.join(map(repr, missing))} that {rule.model} names. "
+            "Add it, or run `manage.py migrate integrity` to see all that differs."
+        )
+
+
+def _direction(order: OrderBy) -> str:
+    # NULLs come last unless the ordering says otherwise: the two databases disagree on their default.
+    return f"{'DESC' if order.descending else 'ASC'} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
+
+
+class _Fingerprint(Expression):
+    """The backend's fingerprint of some columns of the query's own table."""
+
+    output_field = BigIntegerField()
+
+    def __init__(self, table: str, names: Sequence[str]) -> None:
+        super().__init__()
+        self.table, self.names = table, tuple(names)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        rows = get_rows(using=connection.alias)
+        return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), []
+
+
+class _ReferenceCount(Expression):
+    """How many rows of other tables reference the query's row."""
+
+    output_field = BigIntegerField()
+
+    def __init__(self, references: Sequence[Reference]) -> None:
+        super().__init__()
+        self.references = tuple(references)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002 - Django's shape
+        outer = compiler.query.get_initial_alias()
+        counts = (
+            compose(
+                "(SELECT COUNT(*) FROM {table} AS ref WHERE ({own}) = ({theirs}))",
+                table=reference.table,
+                own=columns(reference.columns, of="ref"),
+                theirs=columns(reference.target_columns, of=outer),
+            )
+            for reference in self.references
+        )
+        return joined(" + ", counts) or "0", []

@@ -1,0 +1,370 @@
+"""Take a run back: rows leave quarantine for their tables, references point where they pointed, byte for byte.
+
+Newest units first, in short transactions. A unit is refused, with its reason, where going back would not lead to
+the state before: a unique constraint is in place, an id is taken again, the survivor or a repointed row was edited.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import IntegrityError
+from django.db.models.functions import Now
+
+from integrity import conf
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.dedupe import states
+from integrity.dedupe.books import book, require_books
+from integrity.dedupe.plan import load_plan, stages_of
+from integrity.dedupe.progress import Progress, Report, silent
+from integrity.dedupe.quarantine import side_tables_of
+from integrity.dedupe.resolver import Span, VerificationFailed
+from integrity.dedupe.results import Refusal, UndoSummary
+from integrity.dedupe.stages import application_order
+from integrity.exceptions import IntegrityAppError
+
+_UNITS_PER_BATCH = 500
+
+
+class UnknownRun(IntegrityAppError):
+    """There is no such run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """A side table with rows of the run: a quarantine (``column`` None), or the changes of one column."""
+
+    name: str
+    table: str
+    pk: tuple[str, ...]
+    names: tuple[str, ...]
+    """Columns of a quarantine that its table still has."""
+    whole: bool
+    """Whether the table still has all of them, so that fingerprints can be compared."""
+    column: str | None = None
+
+
+def undo_run(
+    run_id: int,
+    *,
+    apps: Apps,
+    using: str,
+    groups: Sequence[int] = (),
+    dry_run: bool = False,
+    report: Report = silent,
+) -> UndoSummary:
+    """Bring back what a run removed and repointed: all of it, or the given groups (with those tied to them).
+
+    Each batch locks the run and the rows it writes. ``dry_run`` makes all checks and changes nothing.
+
+    Raises:
+        UnknownRun: there is no such run.
+        WrongState: it was undone already.
+        VerificationFailed: a batch did not restore what was kept; it was rolled back.
+    """
+    require_books(using=using)
+    run = book("DedupeRun", apps=apps, using=using).filter(pk=run_id).first()
+    if run is None:
+        raise UnknownRun(f"There is no run {run_id} in database {using!r}. See them all: manage.py undo_dedupe --list")
+    if run.state not in states.UNDOABLE:
+        raise states.WrongState(f"Run {run_id} is {run.state} already.")
+    return _Undo(run, apps=apps, using=using).undo(groups=groups, dry_run=dry_run, report=report)
+
+
+class _Undo:
+    """The undoing of one run."""
+
+    def __init__(self, run: Any, *, apps: Apps, using: str) -> None:
+        self.run, self.apps, self.using = run, apps, using
+        self.rows = get_rows(using=using)
+        self.refusals = f"integrity_undo_{run.pk}"
+        root, stages = stages_of(load_plan(run.plan_id, apps=apps, using=using))
+        order = [stage.table for stage in application_order(root, stages)]
+        self.tables = list(dict.fromkeys(reversed(order)))
+        """The rule's own table first, then the tables that reference it, and those that reference them."""
+        self.root_table = root.table
+        self.quarantines = [kept for table in self.tables for kept in self._kept(table, "quarantine")]
+        self.changes = [kept for table in self.tables for kept in self._kept(table, "changes")]
+
+    def _kept(self, table: str, kind: str) -> list[_Kept]:
+        """The table's side tables that hold anything of this run."""
+        catalogue = get_catalogue(using=self.using)
+        have = {column.name for column in catalogue.columns(table) if not column.generated}
+        found = []
+        for side in side_tables_of(table, kind=kind, apps=self.apps, using=self.using):
+            of_run = compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=side.name)
+            if not self.rows.value(of_run, (self.run.pk,)):
+                continue
+            names = tuple(name for name, _ in side.columns)
+            found.append(
+                _Kept(
+                    name=side.name,
+                    table=table,
+                    pk=catalogue.primary_key(table),
+                    names=tuple(name for name in names if name in have),
+                    whole=have >= set(names),
+                    column=names[-1] if kind == "changes" else None,
+                )
+            )
+        return found
+
+    def undo(self, *, groups: Sequence[int], dry_run: bool, report: Report) -> UndoSummary:
+        self.rows.drop(self.refusals)
+        self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=self.refusals))
+        try:
+            done: Counter[str] = Counter()
+            spans = self._spans(groups)
+            for n, span in enumerate(spans):
+                report(Progress(step="restoring", done=n, total=len(spans)))
+                done += self._check_only(span) if dry_run else self._undo_span(span)
+            refused = self._refused()
+        finally:
+            self.rows.drop(self.refusals)
+        if not dry_run:
+            self._close(restored_any=any(done.values()))
+        return UndoSummary(
+            run=self.run.pk,
+            state=self.run.state,
+            restored=done["restored"],
+            repointed=done["repointed"],
+            refused=refused,
+        )
+
+    def _spans(self, groups: Sequence[int]) -> list[Span]:
+        """Spans of units, newest first."""
+        kept = joined(
+            " UNION ",
+            (
+                compose("SELECT integrity_unit, integrity_group, integrity_run FROM {name}", name=kept.name)
+                for kept in (*self.quarantines, *self.changes)
+            ),
+        )
+        if not kept:
+            return []
+        if groups:
+            marks = SQL(", ".join(["%s"] * len(groups)))
+            query = compose(
+                "SELECT DISTINCT integrity_unit FROM ({kept}) AS k WHERE integrity_run = %s AND integrity_group IN ({marks}) "
+                "ORDER BY 1 DESC",
+                kept=kept,
+                marks=marks,
+            )
+            return [(int(unit) - 1, int(unit)) for (unit,) in self.rows.fetch(query, (self.run.pk, *groups))]
+        bounds = compose(
+            "SELECT MIN(integrity_unit), MAX(integrity_unit) FROM ({kept}) AS k WHERE integrity_run = %s", kept=kept
+        )
+        low, high = self.rows.fetch(bounds, (self.run.pk,))[0]
+        return [(max(low - 1, top - _UNITS_PER_BATCH), top) for top in range(high, low - 1, -_UNITS_PER_BATCH)]
+
+    def _undo_span(self, span: Span) -> Counter[str]:
+        """Undo a span; where the database refuses it, find the unit that it refuses by halving."""
+        try:
+            with self.rows.batch(lock_timeout=conf.lock_timeout()):
+                self._lock()
+                self._refuse(span)
+                return self._restore(span)
+        except IntegrityError as error:
+            low, high = span
+            if high - low == 1:
+                self._note(high, str(error).strip().splitlines()[0])
+                return Counter()
+            middle = (low + high) // 2
+            return self._undo_span((middle, high)) + self._undo_span((low, middle))
+
+    def _check_only(self, span: Span) -> Counter[str]:
+        self._refuse(span)
+        return Counter(
+            restored=sum(self._count(kept, span) for kept in self.quarantines),
+            repointed=sum(self._count(kept, span) for kept in self.changes),
+        )
+
+    def _lock(self) -> None:
+        runs = type(self.run)._base_manager.using(self.using).select_for_update()
+        runs.get(pk=self.run.pk)
+        if not self.rows.claim_table(self.root_table):
+            raise states.WrongState(f"A run is changing table {self.root_table!r} just now; undo when it has ended.")
+
+    def _restore(self, span: Span) -> Counter[str]:
+        done: Counter[str] = Counter()
+        for table in self.tables:
+            for kept in self.quarantines:
+                if kept.table == table:
+                    done["restored"] += self._put_back(kept, span)
+            for kept in self.changes:
+                if kept.table == table:
+                    done["repointed"] += self._point_back(kept, span)
+        for kept in (*self.quarantines, *self.changes):
+            self._forget(kept, span)
+        self.rows.check_constraints_now()
+        return done
+
+    def _put_back(self, kept: _Kept, span: Span) -> int:
+        restored = self.rows.restore(
+            table=kept.table,
+            names=kept.names,
+            source=kept.name,
+            condition=self._of_span("q"),
+            params=(self.run.pk, *span),
+        )
+        return self._expect(kept, restored, span)
+
+    def _point_back(self, kept: _Kept, span: Span) -> int:
+        assert kept.column is not None  # it is a table of changes
+        moved = self.rows.execute(
+            compose(
+                "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
+                table=kept.table,
+                column=kept.column,
+                name=kept.name,
+                same=on(kept.table, kept.pk, "q", _change_pk(kept)),
+                of_span=self._of_span("q"),
+            ),
+            (self.run.pk, *span),
+        )
+        return self._expect(kept, moved, span)
+
+    def _expect(self, kept: _Kept, done: int, span: Span) -> int:
+        planned = self._count(kept, span)
+        if done != planned:
+            raise VerificationFailed(
+                f"{done} rows of {kept.table} came back, but {kept.name} holds {planned}. The batch was rolled back; "
+                "nothing is lost. A trigger or a rule on the table may be in the way."
+            )
+        return done
+
+    def _count(self, kept: _Kept, span: Span) -> int:
+        query = compose("SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q"))
+        return int(self.rows.value(query, (self.run.pk, *span)))
+
+    def _forget(self, kept: _Kept, span: Span) -> None:
+        self.rows.execute(
+            compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q")),
+            (self.run.pk, *span),
+        )
+
+    def _of_span(self, alias: str) -> SQL:
+        return compose(
+            "{q}.integrity_run = %s AND {q}.integrity_unit > %s AND {q}.integrity_unit <= %s "
+            "AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {q}.integrity_unit)",
+            q=alias,
+            refusals=self.refusals,
+        )
+
+    def _refuse(self, span: Span) -> None:
+        """Find the units of a span that cannot go back, and note why."""
+        for kept in self.quarantines:
+            self._refuse_where(kept, span, kept.pk, kept.pk, "a row with the same primary key is there again")
+            for index in get_catalogue(using=self.using).indexes(kept.table):
+                key = tuple(name for name in index.columns if name is not None)
+                usable = index.unique and index.valid and index.predicate is None and len(key) == len(index.columns)
+                if usable and not index.primary and set(key) <= set(kept.names):
+                    self._refuse_where(
+                        kept,
+                        span,
+                        key,
+                        key,
+                        f"unique {'constraint' if index.constraint else 'index'} {index.name} of {kept.table} is in place; "
+                        "lift it first (reverse the migration that added it), then undo",
+                    )
+            if kept.table == self.root_table and kept.whole:
+                self._refuse_edited_survivors(kept, span)
+        for kept in self.changes:
+            self._refuse_edited_references(kept, span)
+
+    def _refuse_where(self, kept: _Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q JOIN {table} AS t ON {same}
+                WHERE {of_span}
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                table=kept.table,
+                same=on("q", own, "t", theirs),
+                of_span=self._of_span("q"),
+            ),
+            (reason, self.run.pk, *span),
+        )
+
+    def _refuse_edited_survivors(self, kept: _Kept, span: Span) -> None:
+        survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+        self._refuse_left_join(
+            kept,
+            span,
+            same=on("t", kept.pk, "q", survivors),
+            edited=compose(
+                "{fp} <> q.integrity_survivor_fp", fp=self.rows.fingerprint(kept.table, kept.names, alias="t")
+            ),
+            reason="the survivor was changed or deleted since",
+        )
+
+    def _refuse_edited_references(self, kept: _Kept, span: Span) -> None:
+        assert kept.column is not None  # it is a table of changes
+        self._refuse_left_join(
+            kept,
+            span,
+            same=on("t", kept.pk, "q", _change_pk(kept)),
+            edited=SQL(f"t.{identifier(kept.column)} {self.rows.differs} q.new"),
+            reason=f"a row of {kept.table} that was repointed was changed or deleted since",
+        )
+
+    def _refuse_left_join(self, kept: _Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q LEFT JOIN {table} AS t ON {same}
+                WHERE {of_span} AND (t.{pk1} IS NULL OR {edited})
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                table=kept.table,
+                same=same,
+                of_span=self._of_span("q"),
+                pk1=kept.pk[0],
+                edited=edited,
+            ),
+            (reason, self.run.pk, *span),
+        )
+
+    def _note(self, unit: int, reason: str) -> None:
+        self.rows.execute(
+            compose("INSERT INTO {refusals} (unit, grp, reason) VALUES (%s, %s, %s)", refusals=self.refusals),
+            (unit, unit, reason),
+        )
+
+    def _refused(self) -> tuple[Refusal, ...]:
+        query = compose(
+            "SELECT reason, COUNT(DISTINCT grp), MIN(grp) FROM {refusals} GROUP BY reason ORDER BY 2 DESC, 1",
+            refusals=self.refusals,
+        )
+        return tuple(
+            Refusal(reason=reason, groups=int(groups), example=f"group {group}")
+            for reason, groups, group in self.rows.fetch(query)
+        )
+
+    def _close(self, *, restored_any: bool) -> None:
+        """Note how far the run is undone now."""
+        left = sum(
+            int(
+                self.rows.value(
+                    compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=kept.name), (self.run.pk,)
+                )
+            )
+            for kept in (*self.quarantines, *self.changes)
+        )
+        if left == 0:
+            states.move_to(self.run, states.UNDONE, using=self.using, finished_at=Now())
+        elif restored_any:
+            states.move_to(self.run, states.PARTIALLY_UNDONE, using=self.using)
+
+
+def _change_pk(kept: _Kept) -> tuple[str, ...]:
+    return tuple(f"pk{n}" for n in range(1, len(kept.pk) + 1))

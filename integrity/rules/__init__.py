@@ -1,0 +1,5 @@
+"""Policy: which tables must hold one row for each key, and which row wins. One file per system."""
+
+from integrity.rules.registry import UnknownRule, active_rules, get_rule, register
+
+__all__ = ["UnknownRule", "active_rules", "get_rule", "register"]

@@ -1,0 +1,26 @@
+"""One embedding for each invocation and embedding model.
+
+Workers used to commit a placeholder without a vector first, and a crashed one was never filled in. The oldest row
+of a pair is therefore often the empty one: finished rows come first, whatever else is asked for.
+"""
+
+from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact, GreaterThan
+
+from integrity.dedupe.keep import Earliest
+from integrity.dedupe.rule import DedupeRule
+
+VECTOR_BYTES = 768 * 4
+"""768 dimensions of little-endian float32."""
+
+EMBEDDINGS = DedupeRule(
+    name="embeddings",
+    model="integrity.Embedding",
+    fields=("invocation", "embedding_model"),
+    keep=(Earliest("started_at"),),
+    # A vector of another length is worth less than a right one, and still more than none.
+    complete=(Q(Exact(Length("vector"), VECTOR_BYTES)), Q(GreaterThan(Length("vector"), 0))),
+    content=("vector",),
+    vector="vector",
+)
