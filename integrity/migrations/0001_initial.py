@@ -23,7 +23,7 @@ def _id(**kwargs: Any) -> models.UUIDField[Any, Any]:
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies: list[tuple[str, str]] = []
+    dependencies = []
 
     operations = [
         migrations.CreateModel(

@@ -31,9 +31,7 @@ class Cluster(models.Model):
     """One cluster of a clustering; number -1 holds the outliers."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    clustering_result = models.ForeignKey(
-        ClusteringResult, models.DO_NOTHING, db_index=False, related_name="clusters"
-    )
+    clustering_result = models.ForeignKey(ClusteringResult, models.DO_NOTHING, db_index=False, related_name="clusters")
     cluster_id = models.IntegerField(help_text="Number within the clustering; -1 holds the outliers.")
     medoid_embedding = models.ForeignKey(
         Embedding, models.DO_NOTHING, null=True, blank=True, db_index=False, related_name="medoid_of"
@@ -48,9 +46,7 @@ class Cluster(models.Model):
             LongNameIndex(fields=["medoid_embedding"], name="ix_cluster_medoid_embedding_id"),
         ]
         constraints = [
-            models.UniqueConstraint(
-                fields=["clustering_result", "cluster_id"], name="unique_cluster_per_result"
-            ),
+            models.UniqueConstraint(fields=["clustering_result", "cluster_id"], name="unique_cluster_per_result"),
         ]
 
     def __str__(self) -> str:
@@ -76,9 +72,7 @@ class EmbeddingCluster(models.Model):
             LongNameIndex(fields=["cluster"], name="ix_embeddingcluster_cluster_id"),
         ]
         constraints = [
-            models.UniqueConstraint(
-                fields=["embedding", "clustering_result"], name="unique_embedding_clustering"
-            ),
+            models.UniqueConstraint(fields=["embedding", "clustering_result"], name="unique_embedding_clustering"),
         ]
 
     def __str__(self) -> str:

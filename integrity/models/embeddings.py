@@ -110,9 +110,7 @@ class PersistenceDiagram(models.Model):
     started_at = NaiveDateTimeField(null=True, blank=True)
     completed_at = NaiveDateTimeField(null=True, blank=True)
     diagram_data = models.BinaryField(null=True, blank=True)
-    run = models.ForeignKey(
-        ExperimentRun, models.DO_NOTHING, db_index=False, related_name="persistence_diagrams"
-    )
+    run = models.ForeignKey(ExperimentRun, models.DO_NOTHING, db_index=False, related_name="persistence_diagrams")
     embedding_model = models.CharField()
 
     class Meta:

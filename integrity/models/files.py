@@ -96,9 +96,7 @@ class FileEmbedding(models.Model):
     """The vector of one chunk by one version of an embedding model."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    chunk = models.ForeignKey(
-        FileChunk, models.CASCADE, db_index=False, db_constraint=False, related_name="embeddings"
-    )
+    chunk = models.ForeignKey(FileChunk, models.CASCADE, db_index=False, db_constraint=False, related_name="embeddings")
     embedding = PgVectorField(dimensions=1536)
     model_version = models.TextField(default="text-embedding-3-small", db_default="text-embedding-3-small")
     created_at = models.DateTimeField(null=True, blank=True, default=timezone.now)

@@ -51,9 +51,7 @@ class PatternQualityMetric(models.Model):
     confidence = models.FloatField()
     measurement_timestamp = models.DateTimeField(default=timezone.now, db_default=Now())
     version = models.TextField(null=True, blank=True, default="1.0.0", db_default="1.0.0")
-    metadata = models.JSONField(
-        null=True, blank=True, default=dict, db_default=models.Value({}, models.JSONField())
-    )
+    metadata = models.JSONField(null=True, blank=True, default=dict, db_default=models.Value({}, models.JSONField()))
     created_at = models.DateTimeField(null=True, blank=True, default=timezone.now, db_default=Now())
     updated_at = models.DateTimeField(null=True, blank=True, editable=False, db_default=Now())
 
@@ -65,9 +63,7 @@ class PatternQualityMetric(models.Model):
         indexes = [
             LongNameIndex(fields=["pattern_id"], name="idx_pattern_quality_metrics_pattern_id"),
             LongNameIndex(fields=["-quality_score"], name="idx_pattern_quality_metrics_quality_score"),
-            LongNameIndex(
-                fields=["-measurement_timestamp"], name="idx_pattern_quality_metrics_measurement_timestamp"
-            ),
+            LongNameIndex(fields=["-measurement_timestamp"], name="idx_pattern_quality_metrics_measurement_timestamp"),
             GinIndex(fields=["metadata"], name="idx_pattern_quality_metrics_metadata"),
         ]
         constraints = _between_zero_and_one("pattern_quality_metrics", "quality_score", "confidence")
@@ -115,9 +111,7 @@ class PatternLineageNode(models.Model):
         db_table = "pattern_lineage_nodes"
         verbose_name = "pattern lineage node"
         constraints = [
-            models.UniqueConstraint(
-                fields=["pattern_id", "pattern_version"], name="unique_pattern_lineage_version"
-            ),
+            models.UniqueConstraint(fields=["pattern_id", "pattern_version"], name="unique_pattern_lineage_version"),
             *_between_zero_and_one("pattern_lineage_nodes", *SCORES),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from integrity.operations import report as report
 from integrity.operations.adopt import AdoptTable
 from integrity.operations.refusal import AdoptionRefused
 

@@ -15,12 +15,12 @@ from django.db.migrations.operations.models import CreateModel, ModelOperation
 from django.db.migrations.state import ProjectState
 
 from integrity import conf
-from integrity.backends import get_catalogue
 from integrity.backends.extensions import create_extension
 from integrity.operations.books import ABSENT, ADOPTED, CREATED, Register
 from integrity.operations.comparison import compare_table
 from integrity.operations.presence import is_there, require_readable, strangers_tables
 from integrity.operations.refusal import AdoptionRefused, first_line, refusal
+
 
 class AdoptTable(CreateModel):
     """Adopt the model's table where it exists; create it where the database holds nobody else's tables.
@@ -107,6 +107,7 @@ class AdoptTable(CreateModel):
         """Drop the table if it was created here, with its rows; forget it in any case.
 
         Raises:
+            AdoptionRefused: a view has taken the place of the table.
             BooksMissing: the migration does not depend on our first one.
         """
         using = schema_editor.connection.alias
@@ -117,7 +118,7 @@ class AdoptTable(CreateModel):
             schema_editor.delete_model(model)
             return
         table, register = model._meta.db_table, Register(apps=from_state.apps, using=using)
-        if register.origin(table) == CREATED and table in get_catalogue(using=using).tables():
+        if register.origin(table) == CREATED and is_there(table=table, using=using):
             schema_editor.delete_model(model)
         register.forget(table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps.registry import Apps
@@ -15,6 +16,15 @@ CREATED, ADOPTED, ABSENT = "created", "adopted", "absent"
 
 class BooksMissing(IntegrityAppError):
     """A migration uses an operation of ours without depending on our first migration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the register says of one table."""
+
+    table: str
+    origin: str
+    notes: tuple[str, ...]
 
 
 class Register:
@@ -30,8 +40,7 @@ class Register:
             model = apps.get_model("integrity", "MirroredTable")
         except LookupError:
             raise BooksMissing(
-                "This migration uses an operation of integrity: "
-                "add ('integrity', '0001_initial') to its dependencies."
+                "This migration uses an operation of integrity: add ('integrity', '0001_initial') to its dependencies."
             ) from None
         self._rows: models.QuerySet[Any] = model._default_manager.using(using)
 
@@ -42,6 +51,15 @@ class Register:
     def created(self) -> frozenset[str]:
         """Return the tables that we created."""
         return frozenset(self._rows.filter(origin=CREATED).values_list("table", flat=True))
+
+    def entries(self, tables: Sequence[str]) -> list[Entry]:
+        """Return what is known of these tables, in their order."""
+        rows = {row.table: row for row in self._rows.filter(table__in=tables)}
+        return [
+            Entry(table=name, origin=rows[name].origin, notes=tuple(rows[name].details["notes"]))
+            for name in tables
+            if name in rows
+        ]
 
     def record(self, *, table: str, system: str, origin: str, notes: Sequence[str] = ()) -> None:
         """Enter the table, or replace what was entered before."""

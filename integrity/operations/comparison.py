@@ -25,9 +25,7 @@ class Difference:
         return f"{self.subject}: {self.message}." + (f" {self.hint}." if self.hint else "")
 
 
-def compare_table(
-    *, model: type[models.Model], using: str, optional: Sequence[str] = ()
-) -> tuple[Difference, ...]:
+def compare_table(*, model: type[models.Model], using: str, optional: Sequence[str] = ()) -> tuple[Difference, ...]:
     """Compare a table with its model: columns and types, key, unique constraints, indexes, foreign keys.
 
     Only the catalogue is read. ``optional`` names columns whose absence is a note. Check constraints are not
@@ -60,7 +58,7 @@ class _Comparison:
     def columns(self) -> Iterator[Difference]:
         found = {self.fold(column.name): column for column in self.catalogue.columns(self.table)}
         for field in self.fields:
-            column = found.pop(self.fold(field.column), None)
+            column = found.pop(self._name(field), None)
             if column is None:
                 yield self._missing(field)
             else:
@@ -72,7 +70,7 @@ class _Comparison:
         kind = field.db_type(connections[self.using])
         return Difference(
             level="note" if field.name in self.optional else "error",
-            subject=field.column,
+            subject=self._name(field),
             message="the column is missing",
             hint=f'Add it with ALTER TABLE "{self.table}" ADD COLUMN "{field.column}" {kind}',
         )
@@ -100,8 +98,8 @@ class _Comparison:
 
     def primary_key(self) -> Iterator[Difference]:
         key = tuple(self.fold(name) for name in self.catalogue.primary_key(self.table))
-        wanted = self.model._meta.pk.column
-        if key != (self.fold(wanted),):
+        wanted = self._name(self.model._meta.pk)
+        if key != (wanted,):
             actual = f"({', '.join(key)})" if key else "missing"
             yield Difference(
                 level="error",
@@ -135,15 +133,18 @@ class _Comparison:
     def foreign_keys(self) -> Iterator[Difference]:
         present = {tuple(map(self.fold, key.columns)): key for key in self.catalogue.foreign_keys(self.table)}
         for field in self.fields:
-            key = present.pop((self.fold(field.column),), None)
+            key = present.pop((self._name(field),), None)
             if isinstance(field, models.ForeignKey) and key is None:
                 target = field.related_model._meta.db_table
                 message = f"the database declares no foreign key to {target}"
-                yield Difference(level="note", subject=field.column, message=message)
+                yield Difference(level="note", subject=self._name(field), message=message)
             if key is not None and not isinstance(field, models.ForeignKey):
                 message = f"the foreign key {key.name or ''} to {key.target_table} is unknown to the model"
                 yield Difference(level="note", subject=field.column, message=" ".join(message.split()))
 
     def _columns_of(self, names: Sequence[str]) -> tuple[str, ...]:
         fields = (self.model._meta.get_field(name) for name in names)
-        return tuple(self.fold(field.column) for field in fields if isinstance(field, models.Field))
+        return tuple(self._name(field) for field in fields if isinstance(field, models.Field))
+
+    def _name(self, field: models.Field[Any, Any]) -> str:
+        return self.fold(field.column or "")

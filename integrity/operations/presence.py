@@ -13,24 +13,23 @@ OUR_PREFIXES = ("integrity_", "django_", "auth_")
 
 
 def is_there(*, table: str, using: str) -> bool:
-    """Whether the table exists, on PostgreSQL in any schema of the search path.
+    """Whether the table exists, on PostgreSQL in the first schema of the search path that has one.
 
     Raises:
         AdoptionRefused: a view has its name.
     """
+    if not get_catalogue(using=using).columns(table):
+        return False
     connection = connections[using]
-    ignores_case = connection.features.ignores_table_name_case
+    fold = str.lower if connection.features.ignores_table_name_case else str
     with connection.cursor() as cursor:
         relations = connection.introspection.get_table_list(cursor)
-    for relation in relations:
-        if relation.name == table or (ignores_case and relation.name.lower() == table.lower()):
-            if relation.type == "v":
-                raise AdoptionRefused(
-                    f'"{table}" is a view: only a table can be adopted. '
-                    "Put the schema that holds the table first on the search_path, or rename the view."
-                )
-            return True
-    return False
+    if any(relation.type == "v" and fold(relation.name) == fold(table) for relation in relations):
+        raise AdoptionRefused(
+            f'"{table}" is a view: only a table can be adopted. '
+            "Rename the view, or put the schema that holds the table first on the search_path."
+        )
+    return True
 
 
 def require_readable(*, table: str, using: str) -> None:

@@ -24,9 +24,7 @@ def refusal(*, table: str, differences: Iterable[Difference]) -> AdoptionRefused
     """Return the error that lists every difference, those that stand in the way first."""
     ordered = sorted(differences, key=lambda difference: difference.level)
     lines = [f"  {difference.level}: {difference}" for difference in ordered]
-    return AdoptionRefused(
-        "\n".join([f'The table "{table}" cannot be adopted; nothing in it was changed.', *lines])
-    )
+    return AdoptionRefused("\n".join([f'The table "{table}" cannot be adopted; nothing in it was changed.', *lines]))
 
 
 def first_line(error: Exception) -> str:

@@ -58,7 +58,7 @@ class NaiveDateTimeField(_DateTimeField):
             ValidationError: the text is no date and time.
         """
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-            value = datetime.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - naive is the point
+            value = datetime.datetime(value.year, value.month, value.day)
         value = super().to_python(value)
         if value is not None and timezone.is_aware(value):
             return timezone.make_naive(value, datetime.UTC)

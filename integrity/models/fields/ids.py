@@ -21,10 +21,10 @@ class RandomUUID(Func):
 
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra_context: Any
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[str | int, ...]]:
         """Write the same for SQLite, which has no uuid function; the version bits stay random."""
         sql, params = self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **extra_context)
-        return sql, list(params)
+        return sql, tuple(params)
 
 
 def uuid7() -> uuid.UUID:

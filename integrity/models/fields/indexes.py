@@ -55,5 +55,4 @@ class IvfflatIndex(LongNameIndex):
             # The schema editor executes whatever is returned, and both databases take a lone comment.
             return Statement(f"-- no index {self.name}: this database has no type vector (pgvector)")
         statement = super().create_sql(model, schema_editor, using=" USING ivfflat", **kwargs)
-        statement.parts["extra"] = f" WITH (lists = {self.lists})"
-        return statement
+        return Statement(statement.template, **{**statement.parts, "extra": f" WITH (lists = {self.lists})"})

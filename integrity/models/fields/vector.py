@@ -68,7 +68,7 @@ def checked(value: Any, *, dimensions: int, field: str) -> Vector:
     return vector
 
 
-def decoded(value: bytes | memoryview, *, dimensions: int) -> Vector | MalformedVector:
+def decoded(value: bytes | bytearray | memoryview, *, dimensions: int) -> Vector | MalformedVector:
     """Return the array that these bytes hold, writable and independent of them, or the bytes marked malformed."""
     stored = bytes(value)
     if len(stored) != dimensions * STORED.itemsize:
