@@ -30,7 +30,10 @@ __all__ = [
     "has_index_on",
 ]
 
-_CATALOGUES = {"postgresql": PostgreSQLCatalogue, "sqlite": SQLiteCatalogue}
+_CATALOGUES: dict[str, type[PostgreSQLCatalogue | SQLiteCatalogue]] = {
+    "postgresql": PostgreSQLCatalogue,
+    "sqlite": SQLiteCatalogue,
+}
 _ROWS: dict[str, type[Rows]] = {"postgresql": PostgreSQLRows, "sqlite": SQLiteRows}
 
 

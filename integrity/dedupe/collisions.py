@@ -329,7 +329,14 @@ def couplings(root: Stage, others: Sequence[Stage]) -> SQL:
     pairs = []
     for stage in others:
         for one, two in combinations([f"g{r.number}" for r in stage.references], 2):
-            pairs.append(f"SELECT {one} AS a, {two} AS b FROM {identifier(stage.name)} WHERE {one} <> {two}")
+            pairs.append(
+                compose(
+                    "SELECT {one} AS a, {two} AS b FROM {stage} WHERE {one} <> {two}",
+                    one=one,
+                    two=two,
+                    stage=stage.name,
+                )
+            )
         pairs.append(
             compose(
                 "SELECT l.grp AS a, w.grp AS b FROM {stage} AS l JOIN {stage} AS w ON {is_heir} "

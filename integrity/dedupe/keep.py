@@ -45,7 +45,7 @@ class Earliest:
     def why(self) -> str:
         return f"oldest by {self.field}" if self.field else "smallest primary key"
 
-    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         return (F(self.field).asc(nulls_last=True),) if self.field else ()
 
 
@@ -59,7 +59,7 @@ class Latest:
     def why(self) -> str:
         return f"newest by {self.field}"
 
-    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         return (F(self.field).desc(nulls_last=True),)
 
 
@@ -99,7 +99,7 @@ class StatusOrder:
     def why(self) -> str:
         return f"{self.field}: {' > '.join(self.statuses)}"
 
-    def order_by(self, target: Target) -> tuple[OrderBy, ...]:  # noqa: ARG002 - the protocol's shape
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         places = [When(Q(**{self.field: status}), then=Value(n)) for n, status in enumerate(self.statuses)]
         return (OrderBy(Case(*places, default=Value(len(places)), output_field=IntegerField())),)
 

@@ -149,8 +149,12 @@ def couple(root: Stage, stages: tuple[Stage, ...], *, using: str) -> None:
     name = f"{root.name}_units"
     rows.execute(
         compose(
-            "CREATE TABLE {name} AS SELECT a, b, a AS unit FROM "
-            "(SELECT a, b FROM ({pairs}) AS x UNION SELECT b, a FROM ({pairs}) AS y UNION SELECT a, a FROM ({pairs}) AS z) AS p",
+            """
+            CREATE TABLE {name} AS SELECT a, b, a AS unit FROM (
+                SELECT a, b FROM ({pairs}) AS x UNION SELECT b, a FROM ({pairs}) AS y
+                UNION SELECT a, a FROM ({pairs}) AS z
+            ) AS p
+            """,
             name=name,
             pairs=pairs,
         )

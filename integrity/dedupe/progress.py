@@ -21,5 +21,5 @@ class Report(Protocol):
     def __call__(self, progress: Progress, /) -> None: ...
 
 
-def silent(progress: Progress, /) -> None:  # noqa: ARG001 - it is the protocol's empty answer
+def silent(progress: Progress, /) -> None:
     """Show nothing."""

@@ -3,7 +3,7 @@
 A quarantine table has the original's own columns and types, without its constraints, and beside them
 
     integrity_run, integrity_unit, integrity_group   which run, and which group of its plan
-    integrity_reason                                 why the row went (``identical``, ``incomplete``, ``collision``, ...)
+    integrity_reason                                 why the row went: ``identical``, ``incomplete``, ``collision``, ...
     integrity_survivor_1..n                          the primary key of the row that stands for it
     integrity_survivor_fp                            that row's fingerprint, to see later whether it was edited
     integrity_at                                     when

@@ -24,13 +24,6 @@ class Reference:
     target_table: str
     target_columns: tuple[str, ...]
     indexed: bool
-    enforced: bool
-    """Whether the database itself holds a foreign key for it."""
-    on_delete: str = "NO ACTION"
-
-    @property
-    def label(self) -> str:
-        return f"{self.table}.{', '.join(self.columns)}"
 
 
 def references_to(table: str, *, apps: Apps, using: str) -> tuple[Reference, ...]:
@@ -41,45 +34,34 @@ def references_to(table: str, *, apps: Apps, using: str) -> tuple[Reference, ...
     """
     catalogue = get_catalogue(using=using)
     tables = catalogue.tables()
-    enforced = {(key.table, key.columns): key for key in catalogue.referencing(table)}
-    found = dict.fromkeys(enforced)
-    for source, columns, target_columns in _of_models(table, apps):
-        if source in tables:
-            found[(source, columns)] = target_columns
+    known = {(key.table, key.columns): key for key in catalogue.referencing(table)}
+    for key in _of_models(table, apps):
+        if key.table in tables:
+            known.setdefault((key.table, key.columns), key)
     return tuple(
-        _reference(table, source, columns, found[(source, columns)], enforced.get((source, columns)), using)
-        for source, columns in sorted(found)
+        Reference(
+            table=key.table,
+            columns=key.columns,
+            target_table=table,
+            target_columns=key.target_columns,
+            indexed=has_index_on(catalogue.indexes(key.table), key.columns),
+        )
+        for _, key in sorted(known.items())
     )
 
 
-def _reference(
-    table: str,
-    source: str,
-    columns: tuple[str, ...],
-    target_columns: tuple[str, ...] | None,
-    key: ForeignKey | None,
-    using: str,
-) -> Reference:
-    if key is not None:
-        target_columns = key.target_columns
-    assert target_columns is not None  # one of the two sources named it
-    return Reference(
-        table=source,
-        columns=columns,
-        target_table=table,
-        target_columns=target_columns,
-        indexed=has_index_on(get_catalogue(using=using).indexes(source), columns),
-        enforced=key is not None,
-        on_delete=key.on_delete if key is not None else "",
-    )
-
-
-def _of_models(table: str, apps: Apps) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+def _of_models(table: str, apps: Apps) -> Iterator[ForeignKey]:
     """Foreign keys and one-to-ones of all models, hidden, automatic and unmanaged ones included."""
     for model in apps.get_models(include_auto_created=True):
         for field in model._meta.local_concrete_fields:
             if isinstance(field, DjangoForeignKey) and _table_of(field.remote_field.model) == table:
-                yield model._meta.db_table, (field.column,), (field.target_field.column,)
+                yield ForeignKey(
+                    name=None,
+                    table=model._meta.db_table,
+                    columns=(str(field.column),),
+                    target_table=table,
+                    target_columns=(str(field.target_field.column),),
+                )
 
 
 def _table_of(model: Any) -> str:

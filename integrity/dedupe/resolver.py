@@ -135,7 +135,8 @@ class Resolver:
         for query in self._references_to_removed(stage, other, span):
             self.rows.execute(
                 compose(
-                    "INSERT INTO {refusals} (unit, grp, reason) SELECT DISTINCT unit, grp, 'referenced' FROM ({found}) AS q",
+                    "INSERT INTO {refusals} (unit, grp, reason) "
+                    "SELECT DISTINCT unit, grp, 'referenced' FROM ({found}) AS q",
                     refusals=self.refusals,
                     found=query,
                 ),

@@ -81,10 +81,9 @@ class Key:
                 nulls_distinct=True,
             )
         constraint = rule.constraint
-        if isinstance(constraint, str):
-            constraint = _constraint_named(constraint, rule.model, model)
-        assert isinstance(constraint, UniqueConstraint)  # __post_init__ saw to it
-        _check_fields(rule.model, model, constraint.fields)
+        if not isinstance(constraint, UniqueConstraint):
+            constraint = _constraint_named(str(constraint), rule.model, model)
+        _check_fields(rule.model, model, tuple(constraint.fields))
         return cls(
             expressions=tuple(constraint.expressions) or tuple(F(name) for name in constraint.fields),
             fields=tuple(constraint.fields),

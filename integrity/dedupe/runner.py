@@ -121,7 +121,8 @@ def _start(plan_id: int, target: Target, *, apps: Apps) -> Any:
         if other is not None:
             raise TableBusy(
                 f"Run {other.pk} ({other.rule}) on table {target.table!r} is {other.state}. "
-                f"Finish it first: run the same command with --apply again; or take it back: manage.py undo_dedupe {other.pk}"
+                "Finish it first: run the same command with --apply again; "
+                f"or take it back: manage.py undo_dedupe {other.pk}"
             )
         return runs.create(plan_id=plan_id, rule=target.rule.name, table=target.table, state=states.RUNNING)
 
@@ -275,8 +276,8 @@ def _failure(run: Any, error: Exception) -> IntegrityAppError:
     if isinstance(error, IntegrityAppError):
         return error
     return RunFailed(
-        f"Run {run.pk} stopped: {str(error).strip()}. Batches committed before stay done, the last one was rolled back; "
-        "nothing is lost. Run the same command with --apply again to finish it."
+        f"Run {run.pk} stopped: {str(error).strip()}. Batches committed before stay done, the last one was rolled "
+        "back; nothing is lost. Run the same command with --apply again to finish it."
     )
 
 

@@ -54,7 +54,13 @@ class Stage:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Stage:
         references = tuple(
-            StagedReference(**{k: tuple(v) if isinstance(v, list) else v for k, v in reference.items()})
+            StagedReference(
+                number=reference["number"],
+                columns=tuple(reference["columns"]),
+                target_table=reference["target_table"],
+                target_columns=tuple(reference["target_columns"]),
+                indexed=reference["indexed"],
+            )
             for reference in data["references"]
         )
         return cls(

@@ -114,7 +114,7 @@ class Target:
         return pk | {f"k{n}": expression for n, expression in enumerate(self.key.expressions, 1)}
 
     def _base(self) -> QuerySet[Any]:
-        rows = self.model._base_manager.using(self.using).order_by()
+        rows: QuerySet[Any] = self.model._base_manager.using(self.using).order_by()
         return rows.filter(self.key.condition) if self.key.condition is not None else rows
 
     def _select(self, rows: QuerySet[Any], expressions: dict[str, Any]) -> Query:
@@ -193,9 +193,9 @@ class _Fingerprint(Expression):
         super().__init__()
         self.table, self.names = table, tuple(names)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         rows = get_rows(using=connection.alias)
-        return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), []
+        return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), ()
 
 
 class _ReferenceCount(Expression):
@@ -207,7 +207,7 @@ class _ReferenceCount(Expression):
         super().__init__()
         self.references = tuple(references)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002 - Django's shape
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         outer = compiler.query.get_initial_alias()
         counts = (
             compose(
@@ -218,4 +218,4 @@ class _ReferenceCount(Expression):
             )
             for reference in self.references
         )
-        return joined(" + ", counts) or "0", []
+        return joined(" + ", counts) or SQL("0"), ()

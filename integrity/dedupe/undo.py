@@ -46,7 +46,8 @@ class _Kept:
     """Columns of a quarantine that its table still has."""
     whole: bool
     """Whether the table still has all of them, so that fingerprints can be compared."""
-    column: str | None = None
+    column: str = ""
+    """The column whose values a table of changes keeps; empty for a quarantine."""
 
 
 def undo_run(
@@ -108,7 +109,7 @@ class _Undo:
                     pk=catalogue.primary_key(table),
                     names=tuple(name for name in names if name in have),
                     whole=have >= set(names),
-                    column=names[-1] if kind == "changes" else None,
+                    column=names[-1] if kind == "changes" else "",
                 )
             )
         return found
@@ -149,8 +150,8 @@ class _Undo:
         if groups:
             marks = SQL(", ".join(["%s"] * len(groups)))
             query = compose(
-                "SELECT DISTINCT integrity_unit FROM ({kept}) AS k WHERE integrity_run = %s AND integrity_group IN ({marks}) "
-                "ORDER BY 1 DESC",
+                "SELECT DISTINCT integrity_unit FROM ({kept}) AS k "
+                "WHERE integrity_run = %s AND integrity_group IN ({marks}) ORDER BY 1 DESC",
                 kept=kept,
                 marks=marks,
             )
@@ -214,7 +215,6 @@ class _Undo:
         return self._expect(kept, restored, span)
 
     def _point_back(self, kept: _Kept, span: Span) -> int:
-        assert kept.column is not None  # it is a table of changes
         moved = self.rows.execute(
             compose(
                 "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
@@ -268,8 +268,8 @@ class _Undo:
                         span,
                         key,
                         key,
-                        f"unique {'constraint' if index.constraint else 'index'} {index.name} of {kept.table} is in place; "
-                        "lift it first (reverse the migration that added it), then undo",
+                        f"unique {'constraint' if index.constraint else 'index'} {index.name} of {kept.table} is in "
+                        "place; lift it first (reverse the migration that added it), then undo",
                     )
             if kept.table == self.root_table and kept.whole:
                 self._refuse_edited_survivors(kept, span)
@@ -306,7 +306,6 @@ class _Undo:
         )
 
     def _refuse_edited_references(self, kept: _Kept, span: Span) -> None:
-        assert kept.column is not None  # it is a table of changes
         self._refuse_left_join(
             kept,
             span,
@@ -320,7 +319,8 @@ class _Undo:
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q LEFT JOIN {table} AS t ON {same}
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
+                FROM {name} AS q LEFT JOIN {table} AS t ON {same}
                 WHERE {of_span} AND (t.{pk1} IS NULL OR {edited})
                 """,
                 refusals=self.refusals,

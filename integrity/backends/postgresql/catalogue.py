@@ -17,7 +17,7 @@ class PostgreSQLCatalogue:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
 
-    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
@@ -64,7 +64,8 @@ class PostgreSQLCatalogue:
             """
             SELECT c.relname, i.indisunique, i.indisprimary, i.indisvalid AND i.indisready,
                    pg_catalog.pg_get_expr(i.indpred, i.indrelid), k.conname IS NOT NULL,
-                   NOT i.indnullsnotdistinct, COALESCE(k.condeferrable, FALSE), pg_catalog.pg_get_indexdef(i.indexrelid),
+                   NOT i.indnullsnotdistinct, COALESCE(k.condeferrable, FALSE),
+                   pg_catalog.pg_get_indexdef(i.indexrelid),
                    ARRAY(SELECT a.attname::text
                          FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS p (attnum, position)
                          LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = p.attnum

@@ -18,7 +18,7 @@ class SQLiteCatalogue:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
 
-    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())

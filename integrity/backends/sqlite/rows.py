@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from hashlib import blake2b
+from typing import Any
 
 from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
@@ -45,17 +45,18 @@ class SQLiteRows(Rows):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        before = self.connection.transaction_mode
-        self.connection.transaction_mode = "IMMEDIATE"
+        connection: Any = self.connection  # Django's SQLite wrapper has this attribute since 5.1
+        before = connection.transaction_mode
+        connection.transaction_mode = "IMMEDIATE"
         try:
             yield
         finally:
-            self.connection.transaction_mode = before
+            connection.transaction_mode = before
 
-    def claim_table(self, table: str) -> bool:  # noqa: ARG002 - the write lock is the whole file's
+    def claim_table(self, table: str) -> bool:
         return True
 
-    def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:  # noqa: ARG002
+    def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
         self._register()
         chunks = [names[n : n + _MOST_ARGUMENTS] for n in range(0, len(names), _MOST_ARGUMENTS)]
         parts = [compose("integrity_fingerprint({names})", names=columns(chunk, of=alias)) for chunk in chunks]
