@@ -140,7 +140,7 @@ class _Comparison:
                 yield Difference(level="note", subject=self._name(field), message=message)
             if key is not None and not isinstance(field, models.ForeignKey):
                 message = f"the foreign key {key.name or ''} to {key.target_table} is unknown to the model"
-                yield Difference(level="note", subject=field.column, message=" ".join(message.split()))
+                yield Difference(level="note", subject=self._name(field), message=" ".join(message.split()))
 
     def _columns_of(self, names: Sequence[str]) -> tuple[str, ...]:
         fields = (self.model._meta.get_field(name) for name in names)

@@ -1,0 +1,58 @@
+"""Ids: ordered in time when Python makes them, safe on SQLite when the database does."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrity.models import PatternQualityMetric
+from integrity.models.fields import uuid7
+from tests.databases import Database
+
+INSERT = "INSERT INTO pattern_quality_metrics (pattern_id, quality_score, confidence) VALUES ('{}', 0.5, 0.5)"
+
+
+@given(st.integers(0, 2**48 - 1))
+def test_an_id_is_of_version_7_and_begins_with_its_millisecond(millisecond: int) -> None:
+    with mock.patch.object(time, "time_ns", return_value=millisecond * 1_000_000 + 999_999):
+        found = uuid7()
+
+    assert (found.version, found.variant) == (7, uuid.RFC_4122)
+    assert found.int >> 80 == millisecond
+
+
+def test_later_ids_are_greater() -> None:
+    with mock.patch.object(time, "time_ns", side_effect=[n * 1_000_000 for n in range(1000)]):
+        found = [uuid7() for _ in range(1000)]
+
+    assert found == sorted(found)
+
+
+def test_ids_of_one_millisecond_differ() -> None:
+    with mock.patch.object(time, "time_ns", return_value=0):
+        assert len({uuid7() for _ in range(1000)}) == 1000
+
+
+def test_the_database_makes_ids_that_django_reads(database: Database) -> None:
+    pattern = uuid7()
+    for _ in range(20):
+        database.execute(INSERT.format(pattern if database.vendor == "postgresql" else pattern.hex))
+
+    found = set(PatternQualityMetric.objects.values_list("pk", flat=True))
+
+    assert len(found) == 20
+    assert all(isinstance(key, uuid.UUID) for key in found)
+    assert PatternQualityMetric.objects.filter(pk=min(found)).exists()
+
+
+def test_ids_made_by_sqlite_stay_text(sqlite_database: Database) -> None:
+    for _ in range(20):
+        sqlite_database.execute(INSERT.format(uuid7().hex))
+
+    assert sqlite_database.execute("SELECT DISTINCT typeof(id), length(id) FROM pattern_quality_metrics") == [
+        ("text", 32)
+    ]
