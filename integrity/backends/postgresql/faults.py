@@ -1,0 +1,66 @@
+"""PostgreSQL's errors in words, told apart by their SQLSTATE."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.fault import Fault, words
+
+INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
+
+_TABLE_LIKE = re.compile(r"permission denied for (?:table|view|materialized view|foreign table) (?P<name>.+)$")
+
+
+def explain(error: Exception, connection: BaseDatabaseWrapper) -> Fault | None:
+    """Explain an error of PostgreSQL, or return None."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state == INSUFFICIENT_PRIVILEGE:
+        return Fault(message=f"Database {connection.alias!r}: {_denied(error, connection)}")
+    if state in UNDEFINED:
+        said = words(Exception(_first_line(error)))
+        return Fault(
+            message=f"Database {connection.alias!r}: {said} Check that it is the right database and search_path; "
+            "`manage.py migrate` makes or adopts the tables."
+        )
+    return None
+
+
+def _denied(error: Exception, connection: BaseDatabaseWrapper) -> str:
+    said = _first_line(error)
+    found = _TABLE_LIKE.search(said)
+    try:
+        role, lacking = _lacking(found["name"], connection) if found else ("", ())
+    except DatabaseError:
+        lacking = ()  # the connection is gone too: the server's own words must do
+    if not found or not lacking:
+        return f"{said}. Ask the owner of the object for the privilege, or run the command as its owner."
+    privileges = ", ".join(lacking)
+    return (
+        f'role "{role}" lacks {privileges} on "{found["name"]}". '
+        f'Ask its owner to: GRANT {privileges} ON "{found["name"]}" TO "{role}";'
+    )
+
+
+def _lacking(table: str, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str, ...]]:
+    """Return the role's name and the privileges that it lacks on the whole table."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT current_user, ARRAY(
+                SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+                WHERE NOT has_table_privilege(to_regclass(%s), privilege)
+            )
+            """,
+            [connection.ops.quote_name(table)],
+        )
+        role, privileges = cursor.fetchone()
+        return role, tuple(privileges)
+
+
+def _first_line(error: Exception) -> str:
+    """Return the message without the statement and the position that follow it."""
+    return str(error).strip().splitlines()[0]
