@@ -31,6 +31,14 @@ class PostgreSQLRows(Rows):
         milliseconds = lock_timeout // timedelta(milliseconds=1)
         self.execute(SQL("SELECT set_config('lock_timeout', %s, TRUE)"), (f"{milliseconds}ms",))
 
+    @contextmanager
+    def foreign_keys_unchecked(self) -> Iterator[None]:
+        self.execute(SQL("SET session_replication_role = replica"))
+        try:
+            yield
+        finally:
+            self.execute(SQL("SET session_replication_role = origin"))
+
     def check_constraints_now(self) -> None:
         self.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         self.execute(SQL("SET CONSTRAINTS ALL DEFERRED"))
@@ -81,6 +89,9 @@ class PostgreSQLRows(Rows):
         self.create_as(
             name, Query(sql=ranked_select(query, source=source), params=query.rows.params + query.keys.params)
         )
+
+    def analyze(self, name: str) -> None:
+        self.execute(compose("ANALYZE {name}", name=name))
 
     def digest(self, name: str) -> str:
         # A sum does not depend on the order of the rows, and needs no memory.
