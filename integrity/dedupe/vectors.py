@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import numpy as np
 from django.db import transaction
 
@@ -34,24 +37,30 @@ def largest_distance(stage: Stage, *, column: str, using: str) -> float | None:
     survivor_of, survivor = None, np.empty(0, dtype=np.float32)
     with transaction.atomic(using=using):
         for group, value in get_rows(using=using).stream(query, size=200):
-            vector = _vector(value)
+            vector = vector_of(value)
             if group != survivor_of:
                 survivor_of, survivor = group, vector
                 continue
-            distance = _cosine_distance(survivor, vector)
+            distance = cosine_distance(survivor, vector)
             if distance is not None and (largest is None or distance > largest):
                 largest = distance
     return largest
 
 
-def _vector(value: bytes | memoryview | None) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def vector_of(value: Any) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Return the vector that a column holds: bytes, an array, or pgvector's text; empty where it holds none."""
+    if isinstance(value, str) and value.startswith("["):
+        value = json.loads(value)
+    if isinstance(value, list):
+        return np.asarray(value, dtype=np.float32)
     data = bytes(value) if isinstance(value, bytes | memoryview) else b""
     return np.frombuffer(data, dtype="<f4") if len(data) % 4 == 0 else np.empty(0, dtype=np.float32)
 
 
-def _cosine_distance(
+def cosine_distance(
     one: np.ndarray[tuple[int], np.dtype[np.float32]], other: np.ndarray[tuple[int], np.dtype[np.float32]]
 ) -> float | None:
+    """Return the cosine distance, 0 to 2; None where the two cannot be compared."""
     if one.shape != other.shape or not one.size:
         return None
     norms = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
