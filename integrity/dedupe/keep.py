@@ -104,6 +104,10 @@ class StatusOrder:
         return (OrderBy(Case(*places, default=Value(len(places)), output_field=IntegerField())),)
 
 
+STRATEGIES = ("earliest", "latest", "most-complete", "most-referenced")
+"""What ``--keep`` takes."""
+
+
 def named(name: str, *, clock: str) -> tuple[Keep, ...]:
     """The strategies behind ``--keep``; ``clock`` is the field that tells a row's age.
 
@@ -111,14 +115,14 @@ def named(name: str, *, clock: str) -> tuple[Keep, ...]:
         UnknownKeep: there is no such strategy.
     """
     age: Keep = Earliest(clock)
+    if name == "latest" and not clock:
+        raise UnknownKeep("The rule names no field that tells a row's age, so there is no latest row.")
     known: dict[str, tuple[Keep, ...]] = {
         "earliest": (age,),
-        "latest": (Latest(clock),) if clock else (),
+        "latest": (Latest(clock),),
         "most-complete": (MostComplete(), age),
         "most-referenced": (MostReferenced(), age),
     }
     if name not in known:
-        raise UnknownKeep(f"There is no keep strategy {name!r}. Choose from: {', '.join(known)}.")
-    if not known[name]:
-        raise UnknownKeep(f"--keep {name} needs a field that tells a row's age.")
+        raise UnknownKeep(f"There is no keep strategy {name!r}. Choose from: {', '.join(STRATEGIES)}.")
     return known[name]

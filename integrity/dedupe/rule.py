@@ -29,6 +29,7 @@ class DedupeRule:
             before all others whatever ``keep`` says: an unfinished row never wins over a finished one.
         content: the fields that tell "identical" from "conflicting"; default: all but key, primary key, ``ignore``.
         ignore: fields that may differ between identical rows.
+        clock: the field that tells a row's age, for ``--keep earliest`` and ``latest``.
         vector: a field holding vectors, for the distance shown with conflicting rows.
         name: what commands and books call it; default: the model's label and its key.
     """
@@ -41,6 +42,7 @@ class DedupeRule:
     content: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     vector: str | None = None
+    clock: str = ""
     name: str = ""
 
     def __post_init__(self) -> None:

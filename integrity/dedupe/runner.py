@@ -281,6 +281,13 @@ def _failure(run: Any, error: Exception) -> IntegrityAppError:
     )
 
 
+def list_runs(*, apps: Apps, using: str) -> tuple[RunSummary, ...]:
+    """Return all runs, newest first."""
+    require_books(using=using)
+    numbers = book("DedupeRun", apps=apps, using=using).order_by("-pk").values_list("pk", flat=True)
+    return tuple(summarize_run(number, apps=apps, using=using) for number in numbers)
+
+
 def summarize_run(run_id: int, *, apps: Apps, using: str, groups_left: int | None = None) -> RunSummary:
     """Return what a run has done so far."""
     run = book("DedupeRun", apps=apps, using=using).get(pk=run_id)

@@ -29,7 +29,7 @@ from integrity.models import (
 MODELS = ("Dummy", "Dummy2")
 RUNS = 3
 _DIMENSIONS = 768
-_BEGAN = datetime(2026, 3, 1, 9, 0)  # noqa: DTZ001 - the mirrored tables hold naive times
+_BEGAN = datetime(2026, 3, 1, 9, 0)
 _CLUSTERS = 5
 
 
@@ -49,7 +49,7 @@ class Faults:
         return self.conflicting + self.identical + self.incomplete
 
 
-def make_dirty_data(*, using: str, faults: Faults = Faults(), invocations: int = 100) -> None:  # noqa: B008 - frozen
+def make_dirty_data(*, using: str, faults: Faults = Faults(), invocations: int = 100) -> None:
     """Fill the empty tables of the systems ``embeddings`` and ``clustering``.
 
     ``invocations`` is their number in each of three runs; every second one has a text, and each text is embedded
@@ -148,7 +148,7 @@ def _make_embeddings(ids: Iterator[UUID], texts: list[Invocation], faults: Fault
     return [*first, *again, *lost]
 
 
-def _embedding(id: UUID, invocation: UUID, model: str, vector: np.ndarray, *, second: int) -> Embedding:  # type: ignore[type-arg]
+def _embedding(id: UUID, invocation: UUID, model: str, vector: np.ndarray, *, second: int) -> Embedding:
     began = _BEGAN + timedelta(hours=1, seconds=second)
     return Embedding(
         id=id,

@@ -10,17 +10,21 @@ from django.db.models.lookups import Exact, GreaterThan
 
 from integrity.dedupe.keep import Earliest
 from integrity.dedupe.rule import DedupeRule
+from integrity.rules.registry import register
 
 VECTOR_BYTES = 768 * 4
 """768 dimensions of little-endian float32."""
 
-EMBEDDINGS = DedupeRule(
-    name="embeddings",
-    model="integrity.Embedding",
-    fields=("invocation", "embedding_model"),
-    keep=(Earliest("started_at"),),
-    # A vector of another length is worth less than a right one, and still more than none.
-    complete=(Q(Exact(Length("vector"), VECTOR_BYTES)), Q(GreaterThan(Length("vector"), 0))),
-    content=("vector",),
-    vector="vector",
+EMBEDDINGS = register(
+    DedupeRule(
+        name="embeddings",
+        model="integrity.Embedding",
+        fields=("invocation", "embedding_model"),
+        keep=(Earliest("started_at"),),
+        # A vector of another length is worth less than a right one, and still more than none.
+        complete=(Q(Exact(Length("vector"), VECTOR_BYTES)), Q(GreaterThan(Length("vector"), 0))),
+        content=("vector",),
+        vector="vector",
+        clock="started_at",
+    )
 )

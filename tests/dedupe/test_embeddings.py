@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -48,9 +49,9 @@ def test_a_plan_tells_what_it_found_and_what_would_happen() -> None:
     assert made.refused == ()
 
 
-def redundant_ids() -> list[object]:
+def redundant_ids() -> list[UUID]:
     """By hand: the older row goes where it has no vector, else the younger."""
-    pairs: dict[tuple[object, str], list[Embedding]] = {}
+    pairs: dict[tuple[UUID, str], list[Embedding]] = {}
     for row in Embedding.objects.order_by("started_at"):
         pairs.setdefault((row.invocation_id, row.embedding_model), []).append(row)
     return [(pair[0] if pair[0].vector is None else pair[1]).pk for pair in pairs.values() if len(pair) > 1]

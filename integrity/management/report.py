@@ -1,0 +1,101 @@
+"""How plans, runs and undos read on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from integrity.dedupe.results import PlanSummary, ReferenceSummary, Refusal, RunSummary, UndoSummary
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def print_plan(console: Console, plan: PlanSummary) -> None:
+    """Show what was found, and what would happen to it and why."""
+    key = ", ".join(plan.key)
+    console.print(f"Plan {plan.id}: one row for each ({key}) in table {plan.table} of database {plan.database}.")
+    if not plan.groups:
+        console.print("No duplicates. Nothing to do.")
+        return
+    console.print(f"The survivor of a group: {plan.keep}.\n")
+    table = _table("what", "count", "")
+    table.add_row("duplicate groups", f"{plan.groups:,}", "rows that share a key")
+    table.add_row("redundant rows", f"{plan.redundant:,}", "go to quarantine; one row of each group stays")
+    table.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
+    table.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
+    table.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
+    console.print(table)
+    _print_references(console, plan.references)
+    _print_refusals(console, plan.refused)
+
+
+def _conflict(plan: PlanSummary) -> str:
+    if plan.max_distance is None:
+        return "say something else than the survivor"
+    return f"differ from the survivor: largest cosine distance {plan.max_distance:.6f}"
+
+
+def _print_references(console: Console, references: Iterable[ReferenceSummary]) -> None:
+    table = _table("references that follow", "moved", "collide", "")
+    for reference in references:
+        note = "" if reference.indexed else "no index on it: each batch reads the whole table"
+        table.add_row(
+            f"{reference.table} ({', '.join(reference.columns)})",
+            f"{reference.repointed:,}",
+            f"{reference.collisions:,}",
+            note,
+        )
+    if table.row_count:
+        console.print()
+        console.print(table)
+        if any(reference.collisions for reference in references):
+            console.print("A row that would collide with one the survivor has already goes to quarantine as well.")
+
+
+def _print_refusals(console: Console, refused: Iterable[Refusal]) -> None:
+    for refusal in refused:
+        example = f" (for example {refusal.example})" if refusal.example else ""
+        console.print(f"Refused: {plural(refusal.groups, 'group')}: {refusal.reason}{example}.")
+
+
+def print_run(console: Console, run: RunSummary) -> None:
+    """Show what was done."""
+    console.print(
+        f"Run {run.id} {run.state}: {plural(run.removed, 'row')} of {run.table} moved to quarantine, "
+        f"{plural(run.repointed, 'reference')} moved to survivors, "
+        f"{plural(run.collisions, 'colliding row')} of other tables moved to quarantine; "
+        f"{plural(run.batches, 'batch', 'batches')}."
+    )
+    _print_refusals(console, run.refused)
+    if run.groups_left == 0:
+        console.print("Verified: no duplicate group is left, no reference dangles, and the counts add up.")
+    elif run.groups_left is not None:
+        console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.")
+    console.print(f"To take it back: manage.py undo_dedupe {run.id}{_database(run.database)}")
+
+
+def print_undo(console: Console, undone: UndoSummary, *, dry_run: bool) -> None:
+    """Show what came back, or would."""
+    if dry_run:
+        outcome = f"{plural(undone.restored, 'row')} and {plural(undone.repointed, 'reference')} would be put back"
+    else:
+        outcome = f"put back {plural(undone.restored, 'row')} and {plural(undone.repointed, 'reference')}"
+    console.print(f"Run {undone.run} ({undone.state}): {outcome}.")
+    _print_refusals(console, undone.refused)
+
+
+def _database(alias: str) -> str:
+    return "" if alias == "default" else f" --database {alias}"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        counted = 0 < number < len(headings) - 1
+        table.add_column(heading, justify="right" if counted else "left", overflow="fold")
+    return table
