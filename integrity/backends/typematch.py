@@ -30,7 +30,7 @@ def fails(remark: str) -> TypeMatch:
 
 
 def kind_of(field: models.Field[Any, Any]) -> str:
-    """Return Django's name for what the column holds: a foreign key holds what its target does."""
+    """Return Django's name for what the column holds: of a foreign key its target's, for all integers one."""
     while isinstance(field, models.ForeignKey):
         field = field.target_field
-    return field.get_internal_type()
+    return "IntegerField" if isinstance(field, models.IntegerField) else field.get_internal_type()

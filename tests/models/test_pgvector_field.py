@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,8 @@ def test_each_of_the_three_stored_forms_reads_the_same(numbers: list[float]) -> 
 
     forms = (numbers, str(numbers), struct.pack("<3f", *numbers))
 
-    assert [field.from_db_value(form, None, connection).tolist() for form in forms] == [numbers] * 3
+    found: list[Any] = [field.from_db_value(form, None, connection) for form in forms]
+    assert [vector.tolist() for vector in found] == [numbers] * 3
 
 
 @pytest.mark.parametrize("value", [[1, 2], [1, 2, float("inf")], ["1", "2", "3"]])

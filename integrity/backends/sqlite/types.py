@@ -29,6 +29,8 @@ _SERVES = {
     "DecimalField": {"NUMERIC", "REAL"},
     "BooleanField": {"NUMERIC", "INTEGER"},
     "DateTimeField": {"NUMERIC", "TEXT"},
+    "DateField": {"NUMERIC", "TEXT"},
+    "TimeField": {"NUMERIC", "TEXT"},
     "JSONField": {"TEXT", "NUMERIC"},
 }
 """Affinities that leave the field's values as they are; of a kind that is not listed, those of its own type."""

@@ -83,6 +83,8 @@ class VectorField(_BinaryField):
     value of the wrong length as ``MalformedVector``.
     """
 
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any  # Vector | MalformedVector; most readers know that theirs is a Vector
     description = "Vector of %(dimensions)s float32 numbers"
     empty_values = NoneOnly()
     empty_strings_allowed = False
