@@ -7,9 +7,18 @@ out in short transactions through ``resolver``, ``undo`` takes it back.
 
 from integrity.dedupe.books import NotMigrated
 from integrity.dedupe.finder import count_duplicates
+from integrity.dedupe.groups import Group, Member, ReferenceCount
+from integrity.dedupe.inspection import (
+    UnknownGroup,
+    UnknownRow,
+    inspect_group,
+    inspect_planned_group,
+    with_duplicates,
+)
 from integrity.dedupe.keep import Earliest, Latest, MostComplete, MostReferenced, StatusOrder
 from integrity.dedupe.plan import UnknownPlan, make_plan, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
+from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
 from integrity.dedupe.resolver import VerificationFailed
 from integrity.dedupe.results import (
     DuplicateCount,
@@ -37,34 +46,47 @@ __all__ = [
     "DedupeRule",
     "DuplicateCount",
     "Earliest",
+    "Group",
     "InvalidRule",
     "Latest",
+    "Member",
     "MissingTable",
     "MostComplete",
     "MostReferenced",
     "NotMigrated",
     "PlanSummary",
     "Progress",
+    "Quarantine",
+    "ReferenceCount",
     "ReferenceSummary",
     "Refusal",
+    "RemovedPage",
+    "RemovedRow",
     "Report",
     "RunFailed",
     "RunSummary",
     "StatusOrder",
     "TableBusy",
     "UndoSummary",
+    "UnknownGroup",
     "UnknownPlan",
+    "UnknownRow",
     "UnknownRun",
     "VerificationFailed",
     "WrongState",
     "apply_plan",
     "count_duplicates",
+    "inspect_group",
+    "inspect_planned_group",
     "list_runs",
     "make_plan",
+    "quarantines_of",
+    "removed_rows",
     "resume_run",
     "silent",
     "summarize_plan",
     "summarize_run",
     "undo_run",
     "unfinished_run",
+    "with_duplicates",
 ]

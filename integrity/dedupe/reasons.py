@@ -17,33 +17,33 @@ def reason_to_stay(
     target: Target,
     *,
     orders: tuple[Sequence[Any], Sequence[Any]],
-    values: tuple[Mapping[str, Any], Mapping[str, Any]],
+    rows: tuple[Mapping[str, Any], Mapping[str, Any]],
 ) -> str:
     """Return the reason in words.
 
     Args:
         target: the rule, brought to its database.
         orders: what the rule's orderings (``o1..on``: completeness first) gave for the survivor and the next row.
-        values: the columns of the two.
+        rows: the columns of the two.
     """
     (tier, *mine), (other_tier, *theirs) = orders
     if tier != other_tier:
-        return _complete(target, int(tier), values)
+        return _complete(target, int(tier), rows)
     words = [keep for keep in target.rule.keep for _ in keep.order_by(target)]
     for keep, own, other in zip(words, mine, theirs, strict=True):
         if own != other:
             column = _column(target, getattr(keep, "field", ""))
-            own, other = (row[column] for row in values) if column else (own, other)
+            own, other = (row[column] for row in rows) if column else (own, other)
             return f"{keep.why}: {size_of(own)}; {NEXT} has {size_of(other)}"
     return "all else is equal: smallest primary key"
 
 
-def _complete(target: Target, tier: int, values: tuple[Mapping[str, Any], Mapping[str, Any]]) -> str:
+def _complete(target: Target, tier: int, rows: tuple[Mapping[str, Any], Mapping[str, Any]]) -> str:
     """The survivor meets the rule's condition number ``tier``, the next row does not."""
     names = dict.fromkeys(_fields_of(target.rule.complete[tier]))
     columns = [column for column in (_column(target, name) for name in names) if column]
-    mine, theirs = (", ".join(f"{c}: {size_of(row[c])}" for c in columns) for row in values)
-    return f"complete ({mine}); {NEXT} is not ({theirs})"
+    mine, theirs = (", ".join(f"{column} is {size_of(row[column])}" for column in columns) for row in rows)
+    return f"complete: {mine}; {NEXT} is not: {theirs}"
 
 
 def _column(target: Target, name: str) -> str:
@@ -54,7 +54,7 @@ def _column(target: Target, name: str) -> str:
 def _fields_of(condition: Any) -> Iterator[str]:
     """Names of the fields that a condition speaks of."""
     if isinstance(condition, F):
-        yield condition.name
+        yield condition.name  # type: ignore[attr-defined]  # its stub forgets it
     elif isinstance(condition, tuple):
         yield str(condition[0]).partition("__")[0]
     else:

@@ -1,0 +1,145 @@
+"""A duplicate group as people look at it: its rows side by side, what differs, what references each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from integrity.backends import get_rows
+from integrity.backends.sql import compose, identifier, joined
+from integrity.dedupe.abbreviation import abbreviate
+from integrity.dedupe.references import Reference
+from integrity.dedupe.target import Target
+from integrity.dedupe.vectors import cosine_distance, vector_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceCount:
+    """How many rows of one table point at each member, in the members' order.
+
+    ``counts`` is None where no index helps: counting would read the whole table.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    counts: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One row of a group. Values are abbreviated, in the order of the group's columns; None for NULL."""
+
+    pk: str
+    kind: str
+    """``survivor``, ``identical``, ``incomplete`` or ``conflicting``."""
+    values: tuple[str | None, ...]
+    distance: float | None
+    """Cosine distance (0 to 2) of its vector to the survivor's; None where there is nothing to compare."""
+    changed: bool
+    """Whether the row is no longer as it was when the plan was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The rows of one key side by side, the one that stays first."""
+
+    rule: str
+    database: str
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    differing: frozenset[str]
+    """Columns, but for the primary key, whose values are not the same in all members."""
+    members: tuple[Member, ...]
+    size: int
+    """How many rows the group has; ``members`` are the first of them."""
+    keep: str
+    """The rule's whole ordering, in words."""
+    reason: str
+    """Why the first row stays, in words; empty where nothing has to go."""
+    references: tuple[ReferenceCount, ...]
+    gone: tuple[str, ...] = ()
+    """Primary keys of rows that the plan names and that are not in the table any more."""
+
+
+@dataclass
+class GroupReader:
+    """Takes the rows of a group one by one and keeps of each what is shown."""
+
+    target: Target
+    members: list[Member] = field(default_factory=list)
+    differing: set[str] = field(default_factory=set)
+    first: list[dict[str, Any]] = field(default_factory=list)
+    """The values of the first two rows, as they are stored."""
+    pointed_at: list[dict[str, Any]] = field(default_factory=list)
+    """Of each row, the columns that references hold."""
+
+    gone: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, values: Sequence[Any], *, kind: str, changed: bool = False) -> None:
+        """Take the next row; the first one is the survivor."""
+        target, row = self.target, dict(zip(self.target.columns, values, strict=True))
+        if len(self.first) < 2:
+            self.first.append(row)
+        survivor = self.first[0]
+        self.differing |= {name for name in row if not _same(row[name], survivor[name])} - set(target.pk)
+        self.pointed_at.append({c: row[c] for reference in target.references for c in reference.target_columns})
+        vector = self._vector_column
+        self.members.append(
+            Member(
+                pk=", ".join(str(row[name]) for name in target.pk),
+                kind=kind,
+                values=tuple(abbreviate(value, vector=name == vector) for name, value in row.items()),
+                distance=_distance(survivor, row, vector) if len(self.members) else None,
+                changed=changed,
+            )
+        )
+
+    def group(self, *, keep: str, reason: str) -> Group:
+        """Return the group, with its references counted."""
+        target = self.target
+        return Group(
+            rule=target.rule.name,
+            database=target.using,
+            table=target.table,
+            key=tuple(str(getattr(expression, "name", expression)) for expression in target.key.expressions),
+            columns=target.columns,
+            differing=frozenset(self.differing),
+            members=tuple(self.members),
+            size=self.size,
+            keep=keep,
+            reason=reason,
+            references=tuple(self._count(reference) for reference in target.references),
+            gone=tuple(self.gone),
+        )
+
+    @property
+    def _vector_column(self) -> str:
+        name = self.target.rule.vector
+        return str(self.target.model._meta.get_field(name).column) if name else ""
+
+    def _count(self, reference: Reference) -> ReferenceCount:
+        counts = None
+        if reference.indexed and self.pointed_at:
+            points = joined(" AND ", (f"{identifier(column)} = %s" for column in reference.columns))
+            keys = [[row[column] for column in reference.target_columns] for row in self.pointed_at]
+            cases = joined(", ", (f"COUNT(CASE WHEN {points} THEN 1 END)" for _ in keys))
+            wanted = joined(" OR ", (f"({points})" for _ in keys))
+            query = compose(
+                "SELECT {cases} FROM {table} WHERE {wanted}", cases=cases, table=reference.table, wanted=wanted
+            )
+            values = [value for key in keys for value in key]
+            (found,) = get_rows(using=self.target.using).fetch(query, values * 2)
+            counts = tuple(int(count) for count in found)
+        return ReferenceCount(table=reference.table, columns=reference.columns, counts=counts)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two stored values are the same: 5 and '5' are not, and NaN is NaN."""
+    return type(one) is type(other) and bool(one == other or (one != one and other != other))
+
+
+def _distance(survivor: dict[str, Any], row: dict[str, Any], column: str) -> float | None:
+    return cosine_distance(vector_of(survivor[column]), vector_of(row[column])) if column else None
