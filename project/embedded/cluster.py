@@ -35,7 +35,7 @@ def start_server(*, order: Order, account: Account) -> subprocess.Popen[bytes]:
     """
     folders = order.folders
     binaries = _reachable(order.binaries, account=account, folders=folders)
-    clear_leftovers(folders.data)
+    clear_leftovers(folders)
     if not order.durable:
         shutil.rmtree(folders.data, ignore_errors=True)
     if not folders.data.exists():
@@ -66,21 +66,24 @@ def start_server(*, order: Order, account: Account) -> subprocess.Popen[bytes]:
         )
 
 
-def clear_leftovers(data: Path) -> None:
-    """End whatever a killed keeper left running on ``data``, and drop a pid file that names an innocent process.
+def clear_leftovers(folders: Folders) -> None:
+    """End whatever a killed keeper left running on the data, and drop what names a process that is none of it.
 
-    PostgreSQL itself refuses to start while the pid in ``postmaster.pid`` is alive, whatever that process is. The
-    file of a dead pid is left to PostgreSQL, which looks for shared memory still in use before it goes on.
+    PostgreSQL itself refuses to start while a pid in ``postmaster.pid`` or beside the socket is alive, whatever
+    that process is (even a zombie). The ``postmaster.pid`` of a dead process is left to PostgreSQL, which looks for
+    shared memory still in use before it goes on.
 
     Raises:
-        ServerUnavailable: a server on this folder does not end.
+        ServerUnavailable: a server on this data does not end.
     """
-    stop_occupants(data)
-    if left := occupants(data):
-        raise ServerUnavailable(f"A server on {data} does not end; its processes are {sorted(left)}.")
-    pid = postmaster_pid(data)
+    stop_occupants(folders.data)
+    if left := occupants(folders.data):
+        raise ServerUnavailable(f"A server on {folders.data} does not end; its processes are {sorted(left)}.")
+    pid = postmaster_pid(folders.data)
     if pid is not None and is_alive(pid):
-        (data / "postmaster.pid").unlink()
+        (folders.data / "postmaster.pid").unlink()
+    for socket in folders.host.glob(".s.PGSQL.*"):
+        socket.unlink()
 
 
 def last_lines(log: Path) -> str:

@@ -50,6 +50,7 @@ def keep(order: Order) -> None:
             running.callback(_stop, server)
             wait_until_ready(server, order=order)
         except (ServerUnavailable, OSError) as error:
+            order.folders.keeper.unlink()  # whoever comes from now on gets a new keeper, and a new attempt
             refuse(listener, reason=str(error))
             return
         address = Address(host=str(order.folders.host), pid=server.pid)
@@ -89,8 +90,8 @@ def serve(listener: socket.socket, *, server: subprocess.Popen[bytes], address: 
         selector.register(listener, selectors.EVENT_READ, listener)
         clients = 0
         needed = time.monotonic()
-        while server.poll() is None and (clients or time.monotonic() < needed + linger):
-            for key, _ in selector.select(PULSE):
+        while True:
+            for key, _ in selector.select(PULSE if clients else min(PULSE, linger)):
                 connection = key.data
                 if connection is listener:
                     connection, _ = listener.accept()
@@ -103,12 +104,14 @@ def serve(listener: socket.socket, *, server: subprocess.Popen[bytes], address: 
                     connection.close()
                     clients -= 1
                 needed = time.monotonic()
+            if server.poll() is not None or (not clients and time.monotonic() >= needed + linger):
+                return
 
 
 def refuse(listener: socket.socket, *, reason: str) -> None:
-    """Tell everybody who waits why there is no server; whoever comes later gets a new keeper, and a new attempt."""
-    listener.settimeout(PULSE)
-    with contextlib.suppress(TimeoutError):
+    """Tell everybody who waits why there is no server."""
+    listener.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
         while True:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
