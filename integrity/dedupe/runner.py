@@ -185,15 +185,12 @@ def _one_batch(work: _Work, size: int) -> int:
         try:
             return _try_batch(work, size)
         except OperationalError:
-            # Deadlock, lock timeout, SQLite's "database is locked": the batch was rolled back and may pass now.
-            if attempt == _TRIES or work.resolver.rows.connection.in_atomic_block or not _alive(work):
+            # Deadlock, SQLite's "database is locked", a session that was ended: the batch was rolled back and may
+            # pass now, on a new connection if need be. Its cursor tells whether an unanswered COMMIT took place.
+            if attempt == _TRIES or work.resolver.rows.connection.in_atomic_block:
                 raise
             time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")
-
-
-def _alive(work: _Work) -> bool:
-    return bool(work.resolver.rows.connection.is_usable())
 
 
 def _try_batch(work: _Work, size: int) -> int:
