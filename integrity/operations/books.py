@@ -56,7 +56,7 @@ class Register:
         """Return what is known of these tables, in their order."""
         rows = {row.table: row for row in self._rows.filter(table__in=tables)}
         return [
-            Entry(table=name, origin=rows[name].origin, notes=tuple(rows[name].details["notes"]))
+            Entry(table=name, origin=rows[name].origin, notes=tuple(rows[name].details.get("notes", ())))
             for name in tables
             if name in rows
         ]

@@ -78,10 +78,11 @@ class _Comparison:
     def _compared(self, field: models.Field[Any, Any], column: Column) -> Iterator[Difference]:
         match = compare_type(field=field, found=column.type, using=self.using)
         if not match.fits:
-            hint = "Convert the column, or leave the system out of INTEGRITY_SYSTEMS"
-            yield Difference(level="error", subject=column.name, message=match.remark, hint=hint)
+            yield Difference(level="error", subject=column.name, message=match.remark, hint="Convert the column")
         elif match.remark:
             yield Difference(level="note", subject=column.name, message=match.remark)
+        if column.generated:
+            yield Difference(level="note", subject=column.name, message="the database computes it: it is read only")
         if column.nullable and not field.null and not field.primary_key:
             yield Difference(level="note", subject=column.name, message="NULL is allowed, the model says NOT NULL")
         if field.null and not column.nullable:

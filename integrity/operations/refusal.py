@@ -23,8 +23,10 @@ class AdoptionRefused(IntegrityAppError, CommandError):
 def refusal(*, table: str, differences: Iterable[Difference]) -> AdoptionRefused:
     """Return the error that lists every difference, those that stand in the way first."""
     ordered = sorted(differences, key=lambda difference: difference.level)
+    fact = f'The table "{table}" cannot be adopted; nothing in it was changed.'
     lines = [f"  {difference.level}: {difference}" for difference in ordered]
-    return AdoptionRefused("\n".join([f'The table "{table}" cannot be adopted; nothing in it was changed.', *lines]))
+    hint = "Correct the errors, or name in INTEGRITY_SYSTEMS only the systems whose tables this database holds."
+    return AdoptionRefused("\n".join([fact, *lines, hint]))
 
 
 def first_line(error: Exception) -> str:

@@ -107,6 +107,7 @@ def test_every_difference_of_every_column_is_told_at_once_and_nothing_is_changed
     assert "title: the column is missing" in message
     assert "primary key: it is missing, the model needs (id). Make id the primary key." in message
     assert "note: shelf: the model does not know this column" in message
+    assert message.endswith("INTEGRITY_SYSTEMS only the systems whose tables this database holds.")
     assert sorted(line.split(":")[1].strip() for line in message.splitlines() if "  error: " in line) == [
         "id",
         "isbn",
@@ -137,6 +138,10 @@ def test_a_column_that_the_operation_calls_optional_may_be_missing(ours: Databas
         ),
         (AS_THE_MODEL_SAYS.replace("(13) NOT NULL", "(13)"), "isbn: NULL is allowed, the model says NOT NULL"),
         (AS_THE_MODEL_SAYS.replace("title text", "title text NOT NULL"), "title: NULL is refused"),
+        (
+            AS_THE_MODEL_SAYS.replace("title text", "title text GENERATED ALWAYS AS (isbn) STORED"),
+            "title: the database computes it: it is read only",
+        ),
         (AS_THE_MODEL_SAYS.replace(" DEFAULT 1", ""), "pages: the database has no default for it"),
     ],
 )
