@@ -98,6 +98,9 @@ class Embedding(models.Model):
     class Meta:
         db_table = "embedding"
         indexes = [LongNameIndex(fields=["invocation"], name="ix_embedding_invocation_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["invocation", "embedding_model"], name="unique_invocation_embedding_model"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.embedding_model} of {self.invocation_id} ({self.pk})"

@@ -1,0 +1,64 @@
+"""Who stands in the way: sessions that hold a lock on a table, or a snapshot that a concurrent build waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.postgresql.rows import PostgreSQLRows
+from integrity.backends.sql import SQL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session of the server; ``age`` is that of its transaction."""
+
+    pid: int
+    user: str
+    state: str
+    age: timedelta
+    query: str
+
+    def __str__(self) -> str:
+        query = " ".join(self.query.split())[:80] or "(not shown to this role)"
+        seconds = self.age.total_seconds()
+        return f"pid {self.pid} ({self.user}, {self.state}, for {seconds:.1f} s): {query}"
+
+
+_SESSION = """
+    a.pid, COALESCE(a.usename, '?'), COALESCE(a.state, '?'),
+    COALESCE(clock_timestamp() - COALESCE(a.xact_start, a.query_start), interval '0'), COALESCE(a.query, '')
+"""
+
+
+def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Session, ...]:
+    """Return the sessions, other than this one, that hold a lock on the table, longest first."""
+    return _sessions(
+        connection,
+        f"""
+        SELECT DISTINCT {_SESSION} FROM pg_catalog.pg_stat_activity AS a
+        JOIN pg_catalog.pg_locks AS l ON l.pid = a.pid
+        WHERE l.granted AND l.relation = to_regclass(%s) AND a.pid <> pg_backend_pid() ORDER BY 4 DESC
+        """,  # noqa: S608 - a constant of this file
+        connection.ops.quote_name(table),
+    )
+
+
+def snapshot_holders(*, connection: BaseDatabaseWrapper) -> tuple[Session, ...]:
+    """Return the sessions of this database whose transactions a concurrent build has to wait for, longest first."""
+    return _sessions(
+        connection,
+        f"""
+        SELECT {_SESSION} FROM pg_catalog.pg_stat_activity AS a
+        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+          AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
+          AND a.backend_type = 'client backend' ORDER BY 4 DESC
+        """,  # noqa: S608 - a constant of this file
+    )
+
+
+def _sessions(connection: BaseDatabaseWrapper, statement: str, *params: str) -> tuple[Session, ...]:
+    found = PostgreSQLRows(connection).fetch(SQL(statement), params)
+    return tuple(Session(pid=pid, user=user, state=state, age=age, query=q) for pid, user, state, age, q in found)

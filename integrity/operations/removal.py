@@ -1,0 +1,87 @@
+"""Run the engine until a table has no duplicates, or say why some remain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.apps.registry import Apps
+
+from integrity.dedupe import (
+    DedupeRule,
+    PlanSummary,
+    RunSummary,
+    apply_plan,
+    count_duplicates,
+    make_plan,
+    resume_run,
+    unfinished_run,
+)
+from integrity.exceptions import IntegrityAppError
+
+_ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
+
+
+class DuplicatesRemain(IntegrityAppError):
+    """Groups that the engine refused, or was not to touch."""
+
+
+def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable[[str], None]) -> None:
+    """Remove all redundant rows to quarantine, taking up a run that was cut short before.
+
+    Each batch is a short transaction of its own, unless the caller has opened one.
+
+    Raises:
+        DuplicatesRemain: some groups were refused; the others are done.
+        IntegrityAppError: the rule does not fit, or the engine failed.
+    """
+    unfinished = unfinished_run(rule, apps=apps, using=using)
+    if unfinished is not None:
+        _tell(resume_run(unfinished, rule, apps=apps, using=using), say)
+    for _ in range(_ROUNDS):
+        plan = make_plan(rule, apps=apps, using=using)
+        if plan.groups == 0 and not plan.refused:
+            return
+        run = apply_plan(plan.id, rule, apps=apps, using=using)
+        _tell(run, say)
+        if run.clean:
+            return
+    raise DuplicatesRemain(_remaining(rule, plan, run))
+
+
+def refuse_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> None:
+    """Let nothing pass that is not unique already.
+
+    Raises:
+        DuplicatesRemain: there are duplicates.
+    """
+    found = count_duplicates(rule, apps=apps, using=using)
+    if found.groups:
+        raise DuplicatesRemain(
+            f"{rule.model} has {found.groups} duplicate groups ({found.redundant} redundant rows) of {_key(rule)}, and "
+            "this operation is not to remove any. Give it a rule that says which row stays, or remove them first."
+        )
+
+
+def _tell(run: RunSummary, say: Callable[[str], None]) -> None:
+    say(
+        f"{run.table}: removed {run.removed} redundant rows to quarantine, moved {run.repointed} references, "
+        f"{run.collisions} colliding rows quarantined too (run {run.id})"
+    )
+    if run.removed:
+        say(f"  to take it back: lift the constraint, then manage.py undo_dedupe {run.id}")
+
+
+def _remaining(rule: DedupeRule, plan: PlanSummary, run: RunSummary) -> str:
+    reasons = [f"  {r.groups} groups, such as that of {r.example}: {r.reason}" for r in (*plan.refused, *run.refused)]
+    return "\n".join(
+        [
+            f"{run.groups_left} duplicate groups of {_key(rule)} remain in {run.table}; "
+            f"the others are done (run {run.id}):",
+            *dict.fromkeys(reasons),
+            "Settle these, then run this again.",
+        ]
+    )
+
+
+def _key(rule: DedupeRule) -> str:
+    return ", ".join(rule.fields) or rule.name

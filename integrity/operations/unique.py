@@ -1,0 +1,214 @@
+"""Migrations that add and remove a unique constraint while the table is in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from django.apps.registry import Apps
+from django.db import models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.models import AddConstraint, RemoveConstraint
+from django.db.migrations.state import ProjectState
+
+from integrity.backends.unique import Wanted, get_unique
+from integrity.dedupe import DedupeRule, InvalidRule
+from integrity.operations.ledger import Ledger
+from integrity.operations.output import say
+from integrity.operations.removal import refuse_duplicates, remove_duplicates
+from integrity.operations.scope import is_in_scope, refusing, require_no_transaction
+
+OnDuplicates = Literal["remove", "refuse"]
+
+
+class AddUniqueConstraintOnline(AddConstraint):
+    """Add a unique constraint to a table that others go on writing to.
+
+    ``rule`` says which row of a duplicate group stays; its key is the constraint's. Without a rule, or with
+    ``on_duplicates="refuse"``, duplicates are an error and nothing is changed. An equivalent constraint or index
+    that is there already is accepted, and reversing then leaves it. A constraint that the model's state has
+    already is only made sure of. The migration needs ``atomic = False``.
+    """
+
+    constraint: models.UniqueConstraint
+
+    def __init__(
+        self,
+        model_name: str,
+        constraint: models.UniqueConstraint,
+        *,
+        rule: DedupeRule | None = None,
+        on_duplicates: OnDuplicates | None = None,
+    ) -> None:
+        if on_duplicates == "remove" and rule is None:
+            raise InvalidRule('on_duplicates="remove" needs a rule that says which row of a duplicate group stays.')
+        if rule is not None and rule.fields and rule.fields != tuple(constraint.fields):
+            raise InvalidRule(
+                f"The rule's key ({', '.join(rule.fields)}) is not that of {constraint.name} "
+                f"({', '.join(constraint.fields) or 'expressions'}). Leave `fields` to the constraint: "
+                "DedupeRule(constraint=...)."
+            )
+        super().__init__(model_name, constraint)
+        self.rule = rule
+        self.on_duplicates: OnDuplicates = on_duplicates or ("remove" if rule else "refuse")
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return what a migration writes."""
+        kwargs = {"model_name": self.model_name, "constraint": self.constraint, "rule": self.rule}
+        if self.on_duplicates != ("remove" if self.rule else "refuse"):
+            kwargs["on_duplicates"] = self.on_duplicates
+        return type(self).__name__, [], {key: value for key, value in kwargs.items() if value is not None}
+
+    def describe(self) -> str:
+        """Say what both directions do."""
+        return f"Add {self.constraint.name} to {self.model_name} while it is in use; reversing removes it"
+
+    def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
+        """Vanish before a removal; never become Django's own operation."""
+        reduced = super().reduce(operation, app_label)
+        if isinstance(reduced, list) and any(type(kept) is AddConstraint for kept in reduced):
+            return False
+        return reduced
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Add the constraint to the state unless it is there."""
+        have = state.models[app_label, self.model_name_lower].options.get("constraints", [])
+        if all(constraint.name != self.constraint.name for constraint in have):
+            super().state_forwards(app_label, state)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Add it.
+
+        Raises:
+            OperationRefused: duplicates remain, something else has its name, or a lock was not to be had.
+        """
+        model = to_state.apps.get_model(app_label, self.model_name)
+        add_online(self, model=model, apps=from_state.apps, schema_editor=schema_editor)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Remove it if it was added here. Removed rows stay restorable."""
+        model = from_state.apps.get_model(app_label, self.model_name)
+        remove_online(self, model=model, constraint=self.constraint, apps=from_state.apps, schema_editor=schema_editor)
+
+
+class RemoveUniqueConstraintOnline(RemoveConstraint):
+    """Remove a unique constraint without waiting long for any lock; reversing adds it while the table is in use.
+
+    On an adopted table only what a migration added is dropped. The migration needs ``atomic = False``.
+    """
+
+    def describe(self) -> str:
+        """Say what both directions do."""
+        return f"Remove {self.name} from {self.model_name}; reversing adds it while the table is in use"
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Remove it."""
+        model = from_state.apps.get_model(app_label, self.model_name)
+        constraint = _constraint(from_state, app_label, self)
+        remove_online(self, model=model, constraint=constraint, apps=from_state.apps, schema_editor=schema_editor)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Add it again.
+
+        Raises:
+            OperationRefused: there are duplicates now.
+        """
+        adding = AddUniqueConstraintOnline(self.model_name, _constraint(to_state, app_label, self))
+        adding.database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def add_online(
+    operation: AddUniqueConstraintOnline,
+    *,
+    model: type[models.Model],
+    apps: Apps,
+    schema_editor: BaseDatabaseSchemaEditor,
+) -> None:
+    """Carry out an addition where it is in scope."""
+    using, constraint = schema_editor.connection.alias, operation.constraint
+    with refusing():
+        if not is_in_scope(operation, model=model, apps=apps, schema_editor=schema_editor):
+            return
+        require_no_transaction(operation, schema_editor)
+        unique = get_unique(using=using)
+        if schema_editor.collect_sql:
+            schema_editor.collected_sql.extend(unique.script(model=model, constraint=constraint))
+            return
+        tell = partial(say, using=using)
+        ledger = Ledger(table=model._meta.db_table, apps=apps, using=using)
+        rule = _rule(operation, model)
+        settle = (
+            partial(remove_duplicates, rule, apps=apps, using=using, say=tell)
+            if operation.on_duplicates == "remove"
+            else partial(refuse_duplicates, rule, apps=apps, using=using)
+        )
+        wanted = Wanted(
+            model=model,
+            constraint=constraint,
+            remove=settle,
+            begin=partial(ledger.note_added, constraint.name),
+        )
+        outcome = unique.add(wanted, say=tell)
+        if outcome is not None and outcome.accepted:
+            tell(f"{model._meta.db_table}: {outcome.name} was there already and is accepted")
+
+
+def remove_online(
+    operation: Operation,
+    *,
+    model: type[models.Model],
+    constraint: models.UniqueConstraint,
+    apps: Apps,
+    schema_editor: BaseDatabaseSchemaEditor,
+) -> None:
+    """Carry out a removal where it is in scope and the constraint is ours to remove."""
+    using = schema_editor.connection.alias
+    with refusing():
+        if not is_in_scope(operation, model=model, apps=apps, schema_editor=schema_editor):
+            return
+        require_no_transaction(operation, schema_editor)
+        ledger = Ledger(table=model._meta.db_table, apps=apps, using=using)
+        if schema_editor.collect_sql:
+            schema_editor.collected_sql.append(f"-- drops {constraint.name} if it was added here")
+        elif ledger.was_added(constraint.name):
+            get_unique(using=using).remove(model=model, constraint=constraint, say=partial(say, using=using))
+            ledger.forget_added(constraint.name)
+
+
+def _rule(operation: AddUniqueConstraintOnline, model: type[models.Model]) -> DedupeRule:
+    """The rule with the constraint as its key: NULLs, conditions and expressions then count as they will."""
+    if operation.rule is None:
+        return DedupeRule(model=model._meta.label, constraint=operation.constraint)
+    return replace(operation.rule, model=model._meta.label, fields=(), constraint=operation.constraint)
+
+
+def _constraint(state: ProjectState, app_label: str, operation: RemoveConstraint) -> models.UniqueConstraint:
+    model = state.models[app_label, operation.model_name_lower]
+    constraint: models.UniqueConstraint = model.get_constraint_by_name(operation.name)
+    return constraint
