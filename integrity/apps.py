@@ -8,3 +8,7 @@ class IntegrityConfig(AppConfig):
 
     name = "integrity"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Load the rules, and the system checks that speak of them."""
+        from integrity import checks  # noqa: F401 - importing it registers them; needs all models

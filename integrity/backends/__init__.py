@@ -1,9 +1,10 @@
-"""All that differs between databases, behind two doors: ``get_catalogue`` and ``get_rows``."""
+"""All that differs between databases, behind three doors: ``get_catalogue``, ``get_rows``, ``get_audit_queries``."""
 
 from __future__ import annotations
 
 from django.db import connections
 
+from integrity.backends.audit_queries import AuditQueries
 from integrity.backends.base import (
     Catalogue,
     Column,
@@ -12,19 +13,23 @@ from integrity.backends.base import (
     UnsupportedDatabase,
     has_index_on,
 )
+from integrity.backends.postgresql.audit_queries import PostgreSQLAuditQueries
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.rows import Rows
+from integrity.backends.sqlite.audit_queries import SQLiteAuditQueries
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
 
 __all__ = [
+    "AuditQueries",
     "Catalogue",
     "Column",
     "ForeignKey",
     "Index",
     "Rows",
     "UnsupportedDatabase",
+    "get_audit_queries",
     "get_catalogue",
     "get_rows",
     "has_index_on",
@@ -35,6 +40,7 @@ _CATALOGUES: dict[str, type[PostgreSQLCatalogue | SQLiteCatalogue]] = {
     "sqlite": SQLiteCatalogue,
 }
 _ROWS: dict[str, type[Rows]] = {"postgresql": PostgreSQLRows, "sqlite": SQLiteRows}
+_AUDIT_QUERIES: dict[str, type[AuditQueries]] = {"postgresql": PostgreSQLAuditQueries, "sqlite": SQLiteAuditQueries}
 
 
 def get_catalogue(*, using: str) -> Catalogue:
@@ -53,6 +59,15 @@ def get_rows(*, using: str) -> Rows:
         UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
     """
     return _ROWS[_vendor(using)](connections[using])
+
+
+def get_audit_queries(*, using: str) -> AuditQueries:
+    """Return what an audit may ask of a database alias.
+
+    Raises:
+        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+    """
+    return _AUDIT_QUERIES[_vendor(using)](get_rows(using=using))
 
 
 def _vendor(using: str) -> str:

@@ -1,0 +1,86 @@
+"""The constraint that a rule asks for: as its model declares it, and as the catalogue would show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import UniqueConstraint
+
+from integrity.audits.words import key_in_words
+from integrity.dedupe.rule import Key
+from integrity.dedupe.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedConstraint:
+    """What must be unique. ``columns`` is empty where the key has expressions: then only the name can tell."""
+
+    table: str
+    key: str
+    name: str
+    """Its name, as the rule or the model gives it; "" where neither does."""
+    columns: tuple[str, ...]
+    partial: bool
+    nulls_distinct: bool
+    nullable: bool
+    """Whether a column of the key can hold NULL."""
+    how_to_add: str
+    """The end of a sentence that begins with "then"."""
+
+
+def expected_constraint(target: Target) -> ExpectedConstraint:
+    """Return the constraint that a rule asks for on its table."""
+    fields = [target.model._meta.get_field(name) for name in target.key.fields]
+    declared = is_declared(model=target.model, key=target.key)
+    name = constraint_name(target)
+    add = f"add {name}" if name else "add the constraint"
+    migrate = f"manage.py migrate {target.model._meta.app_label}"
+    return ExpectedConstraint(
+        table=target.table,
+        key=key_in_words(target),
+        name=name,
+        columns=target.key_columns,
+        partial=target.key.condition is not None,
+        nulls_distinct=target.key.nulls_distinct,
+        nullable=any(field.null for field in fields) or not fields,
+        how_to_add=f"{add}: {migrate}" if declared else "declare a UniqueConstraint in the model's Meta and migrate.",
+    )
+
+
+def constraint_name(target: Target) -> str:
+    """Return the name that the rule or the model gives the constraint, or ""."""
+    constraint = target.rule.constraint
+    if isinstance(constraint, UniqueConstraint):
+        return constraint.name
+    if constraint is not None:
+        return constraint
+    return next((c.name for c in _unique_constraints(target.model) if _same(c, target.key, target.model)), "")
+
+
+def is_declared(*, model: Any, key: Key) -> bool:
+    """Whether the model's own declaration makes the key unique: in Meta, or as a unique field."""
+    names = _names(model, key.fields)
+    if any(_same(constraint, key, model) for constraint in _unique_constraints(model)):
+        return True
+    if not names or key.condition is not None or not key.nulls_distinct:
+        return False
+    together = (_names(model, fields) for fields in model._meta.unique_together)
+    return names in together or (len(names) == 1 and model._meta.get_field(next(iter(names))).unique)
+
+
+def _unique_constraints(model: Any) -> list[UniqueConstraint]:
+    return [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
+
+
+def _same(constraint: UniqueConstraint, key: Key, model: Any) -> bool:
+    if constraint.condition != key.condition or (constraint.nulls_distinct is not False) != key.nulls_distinct:
+        return False
+    if constraint.expressions:
+        return tuple(constraint.expressions) == key.expressions
+    return bool(key.fields) and _names(model, constraint.fields) == _names(model, key.fields)
+
+
+def _names(model: Any, fields: Any) -> frozenset[str]:
+    """Field names without ``_id``: both spellings are allowed."""
+    return frozenset(model._meta.get_field(name).name for name in fields)

@@ -1,0 +1,116 @@
+"""Django system checks: settings, rules, models and, where asked, the database agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import FieldError
+from django.db import connections, router
+from django.db.migrations.executor import MigrationExecutor
+
+from integrity import conf
+from integrity.audits.constraints import compare
+from integrity.audits.context import AuditContext, system_of
+from integrity.audits.expected import expected_constraint, is_declared
+from integrity.backends.base import UnsupportedDatabase
+from integrity.dedupe.rule import DedupeRule, InvalidRule, Key
+from integrity.rules import active_rules
+
+Configs = Sequence[AppConfig] | None
+
+
+@register(Tags.compatibility)
+def check_systems(**_: Any) -> list[CheckMessage]:
+    """INTEGRITY_SYSTEMS names known systems only."""
+    unknown = [name for name in conf.systems() if name not in conf.SYSTEMS]
+    if not unknown:
+        return []
+    return [
+        Error(
+            f"INTEGRITY_SYSTEMS names what is no system: {', '.join(map(repr, unknown))}.",
+            hint=f"Give a list of some of: {', '.join(conf.SYSTEMS)}.",
+            id="integrity.E001",
+        )
+    ]
+
+
+@register(Tags.models)
+def check_rules(app_configs: Configs = None, **_: Any) -> list[CheckMessage]:
+    """Every rule fits its model, and the model declares the constraint that the rule needs."""
+    return [message for rule in active_rules() if _is_asked(rule, app_configs) for message in _check_rule(rule)]
+
+
+@register(Tags.database)
+def check_databases(
+    app_configs: Configs = None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Every rule's constraint is in the database, once its app's migrations are."""
+    return [message for using in databases or () for message in _check_database(using, app_configs)]
+
+
+def _is_asked(rule: DedupeRule, app_configs: Configs) -> bool:
+    label = rule.model.partition(".")[0]
+    return app_configs is None or label in {config.label for config in app_configs}
+
+
+def _check_rule(rule: DedupeRule) -> Iterator[CheckMessage]:
+    try:
+        model = apps.get_model(rule.model)
+        if system_of(model) not in (None, *conf.systems()):
+            return
+        key = Key.of_rule(rule, model)
+        _require_fields(rule, model)
+    except (LookupError, ValueError, InvalidRule, FieldError) as error:
+        yield Error(
+            f"The rule {rule.name!r} does not fit {rule.model}: {error}",
+            hint="Correct the rule: it cannot be used.",
+            id="integrity.E002",
+        )
+        return
+    if not is_declared(model=model, key=key):
+        yield Warning(
+            f"{rule.model} does not declare that ({', '.join(key.fields) or 'its key'}) is unique, as the rule "
+            f"{rule.name!r} says.",
+            hint="Add a UniqueConstraint of that shape to its Meta, and make a migration.",
+            obj=model,
+            id="integrity.W001",
+        )
+
+
+def _require_fields(rule: DedupeRule, model: Any) -> None:
+    """Let Django resolve every field that the rule names.
+
+    Raises:
+        FieldError: the model has no such field.
+    """
+    rows = model._base_manager.all()
+    for condition in rule.complete:
+        rows = rows.filter(condition)
+    named = [*rule.content, *rule.ignore, *filter(None, [rule.vector])]
+    named += filter(None, (getattr(keep, "field", "") for keep in rule.keep))
+    rows.values(*named)
+
+
+def _check_database(using: str, app_configs: Configs) -> Iterator[CheckMessage]:
+    context = AuditContext(apps=apps, using=using)
+    try:
+        targets = context.targets
+    except UnsupportedDatabase:
+        return
+    for target in targets:
+        asked = _is_asked(target.rule, app_configs) and router.allow_migrate_model(using, target.model)
+        # A migration that waits may be the one that adds the constraint: `migrate` itself runs this check first.
+        if not asked or _has_waiting_migrations(target.model._meta.app_label, using):
+            continue
+        for finding in compare(expected_constraint(target), context.catalogue.indexes(target.table)):
+            yield Warning(
+                f"Database {using!r}: {finding.message}", hint=finding.hint, obj=target.model, id="integrity.W002"
+            )
+
+
+def _has_waiting_migrations(app_label: str, using: str) -> bool:
+    executor = MigrationExecutor(connections[using])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes(app_label)))
