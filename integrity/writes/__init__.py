@@ -1,0 +1,28 @@
+"""Write paths that cannot make duplicates: idempotent, set-based, for callers that deliver at least once.
+
+Each function writes what is missing, changes what differs, and says which it did. Rows are written in key order, so
+that two writers never wait for each other in a circle; what another writer did first is not an error; what is
+wrong with a row is raised or returned, and never swallowed. Each has an ``a...`` twin for asynchronous code.
+"""
+
+from integrity.writes.errors import (
+    CheckFailed,
+    ConstraintViolated,
+    DuplicateKey,
+    MissingReference,
+    NullNotAllowed,
+    Violated,
+    explain,
+    typed_errors,
+)
+
+__all__ = [
+    "CheckFailed",
+    "ConstraintViolated",
+    "DuplicateKey",
+    "MissingReference",
+    "NullNotAllowed",
+    "Violated",
+    "explain",
+    "typed_errors",
+]
