@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import OperationalError
+
+SURROUNDINGS = (ImproperlyConfigured, OperationalError, MigrationSchemaMissing)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
         # Asked for now: Django's own runner keeps a fault of the settings to itself and fails later, with a riddle.
         _ = settings.DATABASES
         execute_from_command_line(list(argv))
-    except (ImproperlyConfigured, OperationalError) as error:
+    except SURROUNDINGS as error:
         if "--traceback" in argv:
             raise
         sys.stderr.write(f"{one_line(error)}\n")

@@ -23,16 +23,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         Raises:
             OperationalError: it is not there, or not a file that can be opened.
         """
-        path = Path(conn_params["database"])
-        if not self.is_in_memory_db():
-            if not path.exists():
-                raise OperationalError(
-                    f"There is no SQLite file {path}. Correct DATABASE_URL, or make an empty one: touch '{path}'"
-                )
-            if path.is_dir():
-                raise OperationalError(f"{path} is a folder, not an SQLite file. Correct DATABASE_URL.")
+        name = str(conn_params["database"])
+        if not name.startswith("file:") and not self.is_in_memory_db():
+            require_file(Path(name))
         try:
             connection: sqlite3.Connection = super().get_new_connection(conn_params)
-        except sqlite3.OperationalError as error:
-            raise OperationalError(f"SQLite file {path}: {error}") from error
+            connection.execute("PRAGMA schema_version")  # SQLite looks at the file at the first statement only
+        except sqlite3.DatabaseError as error:
+            raise OperationalError(f"SQLite file {name}: {error}") from error
         return connection
+
+
+def require_file(path: Path) -> None:
+    """Return if there is a file at ``path``.
+
+    Raises:
+        OperationalError: there is none.
+    """
+    if not path.exists():
+        raise OperationalError(
+            f"There is no SQLite file {path}. Correct DATABASE_URL, or make an empty one: touch '{path}'"
+        )
+    if path.is_dir():
+        raise OperationalError(f"{path} is a folder, not an SQLite file. Correct DATABASE_URL.")
