@@ -3,6 +3,7 @@
 The engine stages its decisions in side tables. A *stage* is such a table for one table of the owner's, with
 
     grp, unit       the duplicate group, and the smallest group that must be treated together with it
+    pos             the row's place in its group, from 1
     action          'keep', 'remove' or 'repoint'
     p1..pn          the row's primary key, in the table's own types
     s1..sn          the primary key of the row that stands for it once it is removed
@@ -35,7 +36,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuery:
-    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content`` and ``fp``."""
+    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``."""
 
     rows: Query
     keys: Query
@@ -122,6 +123,10 @@ class Rows:
         """A 64-bit signed number that changes when any of these columns of the table does."""
         raise NotImplementedError
 
+    def place(self, alias: str) -> SQL:
+        """An expression that orders rows as they lie on disk, if the database tells."""
+        raise NotImplementedError
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         """Create the stage of a rule's own table: every row of every duplicate group, the survivor at ``pos`` 1."""
         raise NotImplementedError
@@ -155,8 +160,8 @@ class Rows:
         tables = self.connection.introspection.table_names()
         return tuple(name for name in sorted(tables) if name == prefix or name.startswith(f"{prefix}_"))
 
-    def digest(self, name: str) -> str:
-        """A fingerprint, as hexadecimal digits, of all rows of a side table, in whatever order they lie."""
+    def digest(self, name: str, names: Sequence[str]) -> str:
+        """A fingerprint, as hexadecimal digits, of these columns of a side table, in whatever order its rows lie."""
         raise NotImplementedError
 
     def lock_and_compare(
@@ -220,20 +225,24 @@ def directed(query: GroupQuery) -> SQL:
 
 
 def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
-    """Number groups and rows over ``source``, which yields candidate rows with all columns of ``query.rows``."""
+    """Number groups and rows over ``source``, which yields candidate rows with all columns of ``query.rows``.
+
+    Groups are numbered by where their survivors lie, so that a batch touches few pages.
+    """
     p, k = numbered("p", query.pk_count), numbered("k", query.key_count)
-    survivors = joined(", ", (f"FIRST_VALUE({identifier(name)}) OVER w AS {identifier('s' + name[1:])}" for name in p))
+    survivors = joined(", ", (compose("FIRST_VALUE({name}) OVER w AS {s}", name=name, s=f"s{name[1:]}") for name in p))
     return compose(
         """
         SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
                CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
                     WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
-               {p}, {s}, {k}, fp
+               {p}, {s}, {k}, fp, survivor_fp
         FROM (
-            SELECT DENSE_RANK() OVER (ORDER BY {k}) AS grp, ranked.*
+            SELECT DENSE_RANK() OVER (ORDER BY place, {k}) AS grp, ranked.*
             FROM (
-                SELECT c.*, ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
-                       FIRST_VALUE(content) OVER w AS first_content, {survivors}
+                SELECT {p}, {k}, tier, content, fp, ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
+                       FIRST_VALUE(content) OVER w AS first_content, FIRST_VALUE(fp) OVER w AS survivor_fp,
+                       FIRST_VALUE(place) OVER w AS place, {survivors}
                 FROM ({source}) AS c
                 WINDOW w AS (PARTITION BY {k} ORDER BY {order})
             ) AS ranked

@@ -222,5 +222,9 @@ def _indexed_key(target: Target) -> bool:
 def _digest(target: Target, stages: tuple[Stage, ...], *, using: str) -> str:
     """Names the decision: the same rule on the same rows gives the same digest."""
     rows = get_rows(using=using)
-    parts = [target.rule.name, target.why, *(f"{stage.table}:{rows.digest(stage.name)}" for stage in stages)]
+    parts = [
+        target.rule.name,
+        target.why,
+        *(f"{stage.table}:{rows.digest(stage.name, ('action', *stage.p, *stage.s, 'fp'))}" for stage in stages),
+    ]
     return sha256("\n".join(parts).encode()).hexdigest()

@@ -212,12 +212,6 @@ class Resolver:
 
     def _remove(self, stage: Stage, span: Span) -> int:
         """Move a stage's rows that are to be removed into quarantine, and see that all of them went."""
-        fp = compose(
-            "(SELECT {fp} FROM {table} AS v WHERE {same})",
-            fp=self.rows.fingerprint(stage.table, stage.columns, alias="v"),
-            table=stage.table,
-            same=on("v", stage.pk, "r", stage.s),
-        )
         moved = self.rows.move(
             table=stage.table,
             pk=stage.pk,
@@ -230,7 +224,7 @@ class Resolver:
                 "integrity_group": SQL("r.grp"),
                 "integrity_reason": SQL("r.kind"),
                 **{f"integrity_survivor_{n}": SQL(f"r.{s}") for n, s in enumerate(stage.s, 1)},
-                "integrity_survivor_fp": fp if stage is self.root else SQL("CAST(NULL AS bigint)"),
+                "integrity_survivor_fp": self._survivor_fp(stage),
                 "integrity_at": SQL("CURRENT_TIMESTAMP"),
             },
             span=span,
@@ -238,6 +232,19 @@ class Resolver:
         )
         self._expect(moved, self._planned(stage, "remove", span), f"rows removed from {stage.table}")
         return moved
+
+    def _survivor_fp(self, stage: Stage) -> SQL:
+        """The survivor's fingerprint as this run leaves it, which undo compares with what it finds."""
+        if stage is not self.root:
+            return SQL("CAST(NULL AS bigint)")
+        if all(other.table != stage.table for other in self.others):
+            return SQL("r.survivor_fp")  # compared under lock, and not changed since
+        return compose(
+            "(SELECT {fp} FROM {table} AS v WHERE {same})",
+            fp=self.rows.fingerprint(stage.table, stage.columns, alias="v"),
+            table=stage.table,
+            same=on("v", stage.pk, "r", stage.s),
+        )
 
     def _repoint(self, stage: Stage, span: Span) -> int:
         """Move a stage's references to the survivors, keeping the old values."""

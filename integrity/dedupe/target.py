@@ -87,6 +87,7 @@ class Target:
             **{f"o{n}": order.expression for n, order in enumerate(orders, 2)},
             "content": _Fingerprint(self.table, self.content_columns),
             "fp": _Fingerprint(self.table, self.columns),
+            "place": _Place(),
         }
         return GroupQuery(
             rows=self._select(self._base(), expressions),
@@ -196,6 +197,15 @@ class _Fingerprint(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         rows = get_rows(using=connection.alias)
         return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), ()
+
+
+class _Place(Expression):
+    """Where the query's row lies."""
+
+    output_field = BigIntegerField()
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return get_rows(using=connection.alias).place(compiler.query.get_initial_alias()), ()
 
 
 class _ReferenceCount(Expression):

@@ -28,8 +28,15 @@ class PostgreSQLRows(Rows):
         # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
         if outermost:
             self.execute(SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+        # A batch touches few rows of a large table: the planner, guessing at cold disks, would read all of it.
         milliseconds = lock_timeout // timedelta(milliseconds=1)
-        self.execute(SQL("SELECT set_config('lock_timeout', %s, TRUE)"), (f"{milliseconds}ms",))
+        self.execute(
+            SQL(
+                "SELECT set_config('lock_timeout', %s, TRUE), set_config('enable_seqscan', 'off', TRUE), "
+                "set_config('random_page_cost', '1.1', TRUE), set_config('jit', 'off', TRUE)"
+            ),
+            (f"{milliseconds}ms",),
+        )
 
     @contextmanager
     def foreign_keys_unchecked(self) -> Iterator[None]:
@@ -70,6 +77,9 @@ class PostgreSQLRows(Rows):
             return False
         return True
 
+    def place(self, alias: str) -> SQL:
+        return compose("{alias}.ctid", alias=alias)
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         # Two passes: 64-bit hashes of the keys are cheap to group, and only the rows of repeated hashes are then
         # read in full, ranked and fingerprinted. Different keys with one hash fall apart again in the second pass.
@@ -93,10 +103,14 @@ class PostgreSQLRows(Rows):
     def analyze(self, name: str) -> None:
         self.execute(compose("ANALYZE {name}", name=name))
 
-    def digest(self, name: str) -> str:
+    def digest(self, name: str, names: Sequence[str]) -> str:
         # A sum does not depend on the order of the rows, and needs no memory.
         total = self.value(
-            compose("SELECT COALESCE(SUM(hashtextextended(r::text, 0)::numeric), 0) FROM {name} AS r", name=name)
+            compose(
+                "SELECT COALESCE(SUM(hashtextextended(ROW({names})::text, 0)::numeric), 0) FROM {name}",
+                name=name,
+                names=columns(names),
+            )
         )
         return f"{int(total) % (1 << 128):032x}"
 

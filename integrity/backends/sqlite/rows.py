@@ -68,6 +68,9 @@ class SQLiteRows(Rows):
         raw.create_function("integrity_fingerprint", -1, fingerprint, deterministic=True)
         raw.create_aggregate("integrity_digest", -1, _Sum)
 
+    def place(self, alias: str) -> SQL:  # noqa: ARG002 - a table WITHOUT ROWID has none
+        return SQL("0")
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         k = numbered("k", query.key_count)
         source = compose(
@@ -84,9 +87,8 @@ class SQLiteRows(Rows):
             name, Query(sql=ranked_select(query, source=source), params=query.keys.params + query.rows.params)
         )
 
-    def digest(self, name: str) -> str:
+    def digest(self, name: str, names: Sequence[str]) -> str:
         self._register()
-        names = [n for (n,) in self.fetch(SQL("SELECT name FROM pragma_table_info(%s)"), (name,))]
         return str(self.value(compose("SELECT integrity_digest({names}) FROM {name}", names=columns(names), name=name)))
 
     def lock_and_compare(
