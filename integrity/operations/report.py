@@ -28,13 +28,15 @@ def report_adoption(
     """Print what became of the tables that this run of ``migrate`` adopted, created or left out."""
     if verbosity < 1 or stdout is None or apps is None:
         return
-    tables = [
-        apps.get_model(sender.label, operation.name)._meta.db_table
+    adoptions = [
+        (operation, apps.get_model(sender.label, operation.name))
         for migration, backwards in plan
         if migration.app_label == sender.label and not backwards
         for operation in migration.operations
         if isinstance(operation, AdoptTable)
     ]
+    # A database that the router keeps these tables out of has no register either.
+    tables = [model._meta.db_table for operation, model in adoptions if operation.allow_migrate_model(using, model)]
     if tables:
         for line in adoption_lines(Register(apps=apps, using=using).entries(tables)):
             stdout.write(line)

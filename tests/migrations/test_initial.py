@@ -35,8 +35,8 @@ def fresh(database_at: Callable[[str], Database]) -> Database:
     return database_at("0001")
 
 
-def migrate(*to: str) -> None:
-    call_command("migrate", "integrity", *to, verbosity=0)
+def migrate(to: str) -> None:
+    call_command("migrate", "integrity", to, verbosity=0)
 
 
 def tables() -> set[str]:

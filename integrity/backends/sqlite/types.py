@@ -66,8 +66,8 @@ def compare_type(*, field: models.Field[Any, Any], found: str, connection: BaseD
         return works(differs)
     if affinity(wanted) == "TEXT" and actual == "NUMERIC":
         return works(f"{differs}: {_danger(kind, found)}")
-    if affinity(wanted) == "TEXT" and actual == "BLOB" and not (kind == "UUIDField" and found):
-        return works(differs)
+    if affinity(wanted) == "TEXT" and actual == "BLOB":
+        return works(f"{differs}: ids must be 32 hex digits there, not 16 bytes" if kind == "UUIDField" else differs)
     return fails(differs)
 
 
