@@ -1,0 +1,88 @@
+"""How stored values are shown: short in lists, whole on a row's own page, never as Python spells them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from django.db import models
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from integrity.dedupe.abbreviation import abbreviate
+from integrity.models.fields import MalformedVector, PgVectorField, VectorField
+
+Cell = Callable[[Any], Any]
+
+
+def listed(field: models.Field[Any, Any], *, site: str) -> str | Cell:
+    """Return what ``list_display`` takes for a field: a link for a foreign key, an abbreviation for large values."""
+    if isinstance(field, models.ForeignKey):
+        return _cell(field, lambda row: _link(field, row, site=site))
+    if isinstance(field, models.TextField | models.JSONField) or _is_binary(field):
+        return _cell(field, lambda row: _short(getattr(row, field.attname)))
+    if isinstance(field, models.DateTimeField):
+        return _cell(field, lambda row: abbreviate(getattr(row, field.attname)))
+    return field.name
+
+
+def shown(field: models.Field[Any, Any], *, site: str) -> str | Cell:
+    """Return what ``readonly_fields`` takes for a field: texts are whole, and a dangling reference is told."""
+    if isinstance(field, models.ForeignKey):
+        return _cell(field, lambda row: _checked_link(field, row, site=site))
+    if isinstance(field, models.JSONField):
+        return _cell(field, lambda row: _json(getattr(row, field.attname)))
+    return field.name if isinstance(field, models.TextField) else listed(field, site=site)
+
+
+def link_to(model: Any, pk: Any, *, site: str) -> SafeString | str:
+    """Return a link to a row's page, or its primary key alone where the site has no such page."""
+    try:
+        url = reverse(f"{site}:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
+    except NoReverseMatch:
+        return str(pk)
+    return format_html('<a href="{}">{}</a>', url, pk)
+
+
+def _cell(field: models.Field[Any, Any], show: Cell) -> Cell:
+    def cell(row: Any) -> Any:
+        return show(row)
+
+    cell.short_description = field.verbose_name  # type: ignore[attr-defined]
+    cell.admin_order_field = field.attname  # type: ignore[attr-defined]
+    return cell
+
+
+def _is_binary(field: models.Field[Any, Any]) -> bool:
+    return isinstance(field, models.BinaryField | VectorField | PgVectorField)
+
+
+def _link(field: Any, row: Any, *, site: str) -> SafeString | str | None:
+    # By the column alone: following the reference would ask for each row, and a join would hide the orphans.
+    pk = getattr(row, field.attname)
+    return None if pk is None else link_to(field.remote_field.model, pk, site=site)
+
+
+def _checked_link(field: Any, row: Any, *, site: str) -> SafeString | str | None:
+    link = _link(field, row, site=site)
+    target = field.remote_field.model
+    if link is None or target._base_manager.using(row._state.db).filter(pk=getattr(row, field.attname)).exists():
+        return link
+    return format_html("{} — dangling: there is no such {}", getattr(row, field.attname), target._meta.verbose_name)
+
+
+def _short(value: Any) -> str | None:
+    if isinstance(value, MalformedVector):
+        return f"malformed: {abbreviate(value)}"
+    if isinstance(value, np.ndarray):
+        return abbreviate(value.astype("<f4").tobytes(), vector=True)
+    return abbreviate(value)
+
+
+def _json(value: Any) -> SafeString | None:
+    if value is None:
+        return None
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, default=str))
