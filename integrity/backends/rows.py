@@ -240,7 +240,8 @@ def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
         FROM (
             SELECT DENSE_RANK() OVER (ORDER BY place, {k}) AS grp, ranked.*
             FROM (
-                SELECT {p}, {k}, tier, content, fp, ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
+                SELECT {p}, {k}, tier, content, fp,
+                       ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
                        FIRST_VALUE(content) OVER w AS first_content, FIRST_VALUE(fp) OVER w AS survivor_fp,
                        FIRST_VALUE(place) OVER w AS place, {survivors}
                 FROM ({source}) AS c

@@ -73,7 +73,8 @@ class DedupeCommand(IntegrityCommand):
                 )
             self._show_run(resumed)
         plan = self._plan(rule, options)
-        self._show_plan(plan, preview=False)
+        if options["plan"] is None or not options["no_input"]:  # else it was seen, and nobody is asked
+            self._show_plan(plan, preview=False)
         if not plan.groups:
             return CLEAN
         self._ask(f"Move {plural(plan.redundant + plan.collisions, 'row')} to quarantine?", options)
