@@ -23,6 +23,11 @@ def identifier(name: str) -> SQL:
     return SQL('"' + name.replace("%", "%%") + '"')
 
 
+def literal(text: str) -> SQL:
+    """Quote a text where no parameter can stand, as in COMMENT and CREATE FUNCTION."""
+    return SQL("'" + text.replace("'", "''").replace("%", "%%") + "'")
+
+
 def columns(names: Iterable[str], *, of: str = "") -> SQL:
     """A comma-separated list of quoted columns, each of the relation ``of`` where one is named."""
     prefix = identifier(of) + "." if of else ""

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.ddl_references import Statement
 
 from integrity.backends.djangosql import create_statement, raw
+from integrity.backends.postgresql.keys import KeyParts, key_parts
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.sql import SQL, compose
 
@@ -77,10 +78,16 @@ def unique_indexes(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Uniq
     )
 
 
+def beside(table: str, name: str) -> str:
+    """The name of an index in the schema of its table, as ``identifier`` quotes it right."""
+    schema, dot, _ = table.rpartition('"."')
+    return schema + dot + name
+
+
 def wanted_index(
     *, model: type[models.Model], constraint: models.UniqueConstraint, connection: BaseDatabaseWrapper
-) -> UniqueIndex | None:
-    """Return the constraint as PostgreSQL would write it; None where Django does not support it here.
+) -> tuple[UniqueIndex, KeyParts] | None:
+    """Return the constraint as PostgreSQL would write it, and its key; None where Django does not support it here.
 
     See Note [Asking an empty copy]. Takes ACCESS SHARE on the table.
     """
@@ -94,8 +101,9 @@ def wanted_index(
         )
         rows.execute(raw(_renamed(statement, table)))
         (index,) = unique_indexes(_COPY, connection=connection)
+        key = key_parts(beside('pg_temp"."', index.name), connection=connection)
         rows.execute(compose("DROP TABLE pg_temp.{copy}", copy=_COPY))
-    return index
+    return index, key
 
 
 def _renamed(statement: Statement, table: str) -> Statement:

@@ -79,15 +79,24 @@ def require_direct_connection(connection: BaseDatabaseWrapper) -> None:
         )
 
 
-def patiently(connection: BaseDatabaseWrapper, step: Callable[[], T], *, table: str, say: Say) -> T:
+def patiently(
+    connection: BaseDatabaseWrapper,
+    step: Callable[[], T],
+    *,
+    table: str,
+    say: Say,
+    longest_wait: timedelta | None = None,
+) -> T:
     """Run a step in a transaction of its own; while a lock is not free, let others pass and try again.
 
-    The first waits are short, because writers queue behind them; none is longer than ``INTEGRITY_LOCK_TIMEOUT``.
+    The first waits are short, because writers queue behind them; none is longer than ``longest_wait``, by default
+    ``INTEGRITY_LOCK_TIMEOUT``.
 
     Raises:
         LockNotFree: the last try failed like the first.
     """
-    wait = min(_FIRST_WAIT, conf.lock_timeout())
+    longest_wait = longest_wait or conf.lock_timeout()
+    wait = min(_FIRST_WAIT, longest_wait)
     for attempt in range(1, _TRIES + 1):
         try:
             with PostgreSQLRows(connection).batch(lock_timeout=wait):
@@ -100,8 +109,8 @@ def patiently(connection: BaseDatabaseWrapper, step: Callable[[], T], *, table: 
                 raise LockNotFree(_message(table, holders)) from error
             if holders:
                 say(f"waiting for a lock on {table}, held by {'; '.join(map(str, holders[:3]))}")
-            time.sleep(min(wait * 2, _LONGEST_PAUSE).total_seconds())
-            wait = min(wait * 2, conf.lock_timeout())
+            time.sleep(min(_FIRST_WAIT * 2**attempt, _LONGEST_PAUSE).total_seconds())
+            wait = min(wait * 2, longest_wait)
     raise AssertionError("unreachable")
 
 

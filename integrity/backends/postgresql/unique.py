@@ -1,54 +1,78 @@
-"""Uniqueness on PostgreSQL while writers go on: see docs/explanation/constraints-online.md."""
+"""Uniqueness on PostgreSQL while writers go on: see docs/explanation/constraints-online.md.
+
+Look, guard against new duplicates, remove the old ones, build concurrently, attach, verify, drop the guard. Each
+step first finds out what is done already, so that a killed addition is taken up by running it again; one that
+fails with an error takes its guard and its broken index away.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 
-from django.db import models
+from django.db import DatabaseError, IntegrityError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from integrity import conf
 from integrity.backends.djangosql import CONCURRENTLY, as_index, create_statement, is_table_constraint
+from integrity.backends.postgresql import builds
 from integrity.backends.postgresql.definition import UniqueIndex, unique_indexes, wanted_index
+from integrity.backends.postgresql.guards import Guard, drop_guard, drop_guard_now
+from integrity.backends.postgresql.partitions import attach_constraint, attaching, build_on_partitions
+from integrity.backends.postgresql.preflight import is_partitioned, look, require_possible
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently, require_direct_connection, settings
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import compose
 from integrity.backends.uniqueness import NotUnique, Outcome, Say, Wanted
+from integrity.exceptions import IntegrityAppError
+
+_TRIES = 3  # builds that meet a duplicate which the guard did not see: one written with triggers switched off
 
 
 class PostgreSQLUnique:
-    """Guard, remove, build concurrently, attach, verify; each step finds out what is done already."""
+    """Adds and removes constraints on one connection, which must not be inside a transaction."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.rows = PostgreSQLRows(connection)
 
     def add(self, wanted: Wanted, *, say: Say) -> Outcome | None:
-        index = wanted_index(model=wanted.model, constraint=wanted.constraint, connection=self.connection)
-        if index is None:
+        found = wanted_index(model=wanted.model, constraint=wanted.constraint, connection=self.connection)
+        if found is None:
             say(f"{wanted.name}: this PostgreSQL has no such constraint; nothing was added, as Django does.")
             return None
+        index, key = found
         require_direct_connection(self.connection)
-        accepted = self._accepted(wanted, index)
-        if accepted is not None:
-            return Outcome(name=accepted.name, accepted=True)
+        there = self._equivalent(wanted, index)
+        if there is not None and there.name == wanted.name:
+            drop_guard(wanted.table, wanted.name, connection=self.connection, say=say)
+        if there is not None:
+            return Outcome(name=there.name, accepted=True)
+        self._require_name_free(wanted, index)
+        preflight = look(wanted.table, connection=self.connection)
+        for line in preflight.lines():
+            say(line)
+        require_possible(preflight, key, connection=self.connection)
         wanted.begin()
-        with settings(self.connection, statement_timeout="0", transaction_timeout="0"):
-            wanted.remove()
-            self._build(wanted, index)
-            self._attach(wanted, index, say=say)
-        self._verify(wanted, index)
+        addition = _Addition(wanted=wanted, index=index, connection=self.connection, say=say)
+        with self._session():
+            addition.carry_out(Guard(table=wanted.table, index=index, key=key, connection=self.connection))
         return Outcome(name=wanted.name, accepted=False)
 
     def remove(self, *, model: type[models.Model], constraint: models.UniqueConstraint, say: Say) -> None:
-        table = model._meta.db_table
-        found = self._named(table, constraint.name)
-        if found is None:
-            return
-        if found.constraint is None:
-            self._drop_index(found.name)
-            return
-        drop = compose("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}", table=table, name=constraint.name)
-        patiently(self.connection, lambda: self.rows.execute(drop), table=table, say=say)
+        table, name = model._meta.db_table, constraint.name
+        require_direct_connection(self.connection)
+        with self._session():
+            drop_guard(table, name, connection=self.connection, say=say)
+            found = builds.index_named(table, name, connection=self.connection)
+            if found is None:
+                return
+            if found.constraint is None and not is_partitioned(table, connection=self.connection):
+                builds.drop(table, name, connection=self.connection)
+                return
+            template = "DROP INDEX {name}" if found.constraint is None else "ALTER TABLE {table} DROP CONSTRAINT {name}"
+            drop = compose(template, table=table, name=name)
+            patiently(self.connection, lambda: self.rows.execute(drop), table=table, say=say)
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -59,69 +83,99 @@ class PostgreSQLUnique:
             return ()
         lines = [f"{as_index(statement, template=CONCURRENTLY) % ()};"]
         if is_table_constraint(statement):
-            lines.append(f"{self._attaching(model._meta.db_table, constraint.name, _deferral(constraint)) % ()};")
+            deferral = f"DEFERRABLE INITIALLY {constraint.deferrable.name}" if constraint.deferrable else ""
+            lines.append(f"{(attaching(model._meta.db_table, constraint.name, deferral) % ()).strip()};")
         return tuple(lines)
 
-    def _named(self, table: str, name: str) -> UniqueIndex | None:
-        found = unique_indexes(table, connection=self.connection)
-        return next((index for index in found if index.name == name), None)
-
-    def _accepted(self, wanted: Wanted, index: UniqueIndex) -> UniqueIndex | None:
-        found = unique_indexes(wanted.table, connection=self.connection)
-        for one in found:
-            unattached = one.name == wanted.name and (one.constraint is None) != (index.constraint is None)
-            if one.enforces(index) and not unattached:
-                return one
-        return None
-
-    def _build(self, wanted: Wanted, index: UniqueIndex) -> None:
-        found = self._named(wanted.table, wanted.name)
-        if found is not None:
-            if found.definition != index.definition or found.constraint is not None:
-                raise NotUnique(
-                    f"There is a {found} named {found.name!r} on {wanted.table!r} already, and the model says: {index}. "
-                    "Drop or rename it, then run again."
-                )
-            if found.valid:
-                return
-            self._drop_index(found.name)
-        with settings(self.connection, lock_timeout="0"):
-            self.rows.execute(
-                compose(
-                    "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} USING {definition}",
-                    name=wanted.name,
-                    table=wanted.table,
-                    definition=SQL(index.definition.replace("%", "%%")),
-                )
-            )
-
-    def _drop_index(self, name: str) -> None:
-        with settings(self.connection, lock_timeout="0"):
-            self.rows.execute(compose("DROP INDEX CONCURRENTLY IF EXISTS {name}", name=name))
-
-    def _attach(self, wanted: Wanted, index: UniqueIndex, *, say: Say) -> None:
-        if index.constraint is None:
-            return
-        attach = self._attaching(wanted.table, wanted.name, index.deferral)
-        patiently(self.connection, lambda: self.rows.execute(attach), table=wanted.table, say=say)
-
-    def _attaching(self, table: str, name: str, deferral: str) -> SQL:
-        return compose(
-            "ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name} {deferral}",
-            table=table,
-            name=name,
-            deferral=SQL(deferral),
+    def _session(self) -> AbstractContextManager[None]:
+        """No time limit for statements, one for locks; a build whose client is gone ends soon after it."""
+        milliseconds = round(conf.lock_timeout().total_seconds() * 1000)
+        return settings(
+            self.connection,
+            statement_timeout="0",
+            transaction_timeout="0",
+            lock_timeout=f"{milliseconds}ms",
+            client_connection_check_interval="1s",
         )
 
-    def _verify(self, wanted: Wanted, index: UniqueIndex) -> None:
-        found = self._named(wanted.table, wanted.name)
-        if (
-            found is None
-            or not found.valid
-            or (found.definition, found.constraint) != (index.definition, index.constraint)
+    def _equivalent(self, wanted: Wanted, index: UniqueIndex) -> UniqueIndex | None:
+        """What enforces the same already; an index of the constraint's own name still has to be attached."""
+        for found in unique_indexes(wanted.table, connection=self.connection):
+            unattached = found.name == wanted.name and found.constraint is None and index.constraint is not None
+            if found.enforces(index) and not unattached:
+                return found
+        return None
+
+    def _require_name_free(self, wanted: Wanted, index: UniqueIndex) -> None:
+        found = builds.index_named(wanted.table, wanted.name, connection=self.connection)
+        if found is not None and (found.definition, found.deferral) != (
+            index.definition,
+            index.deferral if found.constraint else "",
         ):
-            raise NotUnique(f"The model says {index}, but the database now has {found}. Please report this.")
+            raise NotUnique(
+                f"{wanted.name!r} on {wanted.table!r} is another one: the database has {found}, the model says "
+                f"{index}. Drop or rename it, then run this again."
+            )
 
 
-def _deferral(constraint: models.UniqueConstraint) -> str:
-    return "" if constraint.deferrable is None else f"DEFERRABLE INITIALLY {constraint.deferrable.name}"
+@dataclass(frozen=True, kw_only=True)
+class _Addition:
+    """The steps that change something."""
+
+    wanted: Wanted
+    index: UniqueIndex
+    connection: BaseDatabaseWrapper
+    say: Say
+
+    def carry_out(self, guard: Guard) -> None:
+        try:
+            guard.set_up(say=self.say)
+            self._build_without_duplicates(guard)
+            self._close()
+        except BaseException:
+            self._clear_away()
+            raise
+
+    def _build_without_duplicates(self, guard: Guard) -> None:
+        for attempt in range(1, _TRIES + 1):
+            self.wanted.remove()
+            guard.settle(say=self.say)
+            try:
+                self._build()
+            except IntegrityError as error:
+                if attempt == _TRIES:
+                    raise NotUnique(
+                        f"Duplicates of {self.wanted.name} came back {_TRIES} times while the index was being built, "
+                        "past the guard: somebody writes with triggers switched off (session_replication_role). Stop that, "
+                        f"then run this again. ({str(error).splitlines()[0]})"
+                    ) from error
+            else:
+                return
+
+    def _build(self) -> None:
+        table, connection = self.wanted.table, self.connection
+        if is_partitioned(table, connection=connection):
+            build_on_partitions(table, self.index, connection=connection, say=self.say)
+        else:
+            builds.build(table, self.index, connection=connection, say=self.say)
+
+    def _close(self) -> None:
+        """Attach, verify and drop the guard at one moment, in which the table is locked ACCESS EXCLUSIVE."""
+        patiently(self.connection, self._close_now, table=self.wanted.table, say=self.say)
+
+    def _close_now(self) -> None:
+        table = self.wanted.table
+        attach_constraint(table, self.index, connection=self.connection)
+        found = builds.index_named(table, self.wanted.name, connection=self.connection)
+        if found != self.index:
+            raise NotUnique(f"The model says {self.index}, but what came about is {found}. Please report this.")
+        drop_guard_now(table, self.wanted.name, rows=PostgreSQLRows(self.connection))
+
+    def _clear_away(self) -> None:
+        """After an error leave neither a guard nor a broken index, as far as the connection still allows it."""
+        table, name = self.wanted.table, self.wanted.name
+        with suppress(DatabaseError, IntegrityAppError):
+            drop_guard(table, name, connection=self.connection, say=self.say)
+            found = builds.index_named(table, name, connection=self.connection)
+            if found is not None and not found.valid and not is_partitioned(table, connection=self.connection):
+                builds.drop(table, name, connection=self.connection)
