@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from django.apps.registry import Apps
@@ -115,6 +116,8 @@ class _Undo:
         return found
 
     def undo(self, *, groups: Sequence[int], dry_run: bool, report: Report) -> UndoSummary:
+        if dry_run:  # a page may try an undo out while another process carries it out
+            self.refusals += f"_{token_hex(4)}"
         self.rows.drop(self.refusals)
         self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=self.refusals))
         try:
