@@ -22,8 +22,10 @@ def listed(field: models.Field[Any, Any], *, site: str) -> str | Cell:
     """Return what ``list_display`` takes for a field: a link for a foreign key, an abbreviation for large values."""
     if isinstance(field, models.ForeignKey):
         return _cell(field, lambda row: _link(field, row, site=site))
-    if isinstance(field, models.TextField | models.JSONField) or _is_binary(field):
-        return _cell(field, lambda row: _short(getattr(row, field.attname)))
+    if _is_binary(field):
+        return _cell(field, lambda row: (_binary(getattr(row, field.attname)) or "").partition(": ")[0] or None)
+    if isinstance(field, models.TextField | models.JSONField):
+        return _cell(field, lambda row: abbreviate(getattr(row, field.attname)))
     if isinstance(field, models.DateTimeField):
         return _cell(field, lambda row: abbreviate(getattr(row, field.attname)))
     return field.name
@@ -35,6 +37,8 @@ def shown(field: models.Field[Any, Any], *, site: str) -> str | Cell:
         return _cell(field, lambda row: _checked_link(field, row, site=site))
     if isinstance(field, models.JSONField):
         return _cell(field, lambda row: _json(getattr(row, field.attname)))
+    if _is_binary(field):
+        return _cell(field, lambda row: _binary(getattr(row, field.attname)))
     return field.name if isinstance(field, models.TextField) else listed(field, site=site)
 
 
@@ -74,12 +78,12 @@ def _checked_link(field: Any, row: Any, *, site: str) -> SafeString | str | None
     return format_html("{} — dangling: there is no such {}", getattr(row, field.attname), target._meta.verbose_name)
 
 
-def _short(value: Any) -> str | None:
-    if isinstance(value, MalformedVector):
-        return f"malformed: {abbreviate(value)}"
+def _binary(value: Any) -> str | None:
+    """A blob or a vector in words; what follows the colon is left out of lists."""
     if isinstance(value, np.ndarray):
         return abbreviate(value.astype("<f4").tobytes(), vector=True)
-    return abbreviate(value)
+    said = abbreviate(value)
+    return f"malformed vector, {said}" if isinstance(value, MalformedVector) else said
 
 
 def _json(value: Any) -> SafeString | None:

@@ -66,9 +66,10 @@ class DuplicatesMixin(_ModelAdmin):
         return [*super().get_list_filter(request), *([DuplicatesFilter] if rules_of(self.model) else [])]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Add a link to the group while only duplicates are listed."""
+        """Add a link to the group, as the second column, while only duplicates are listed."""
+        first, *others = super().get_list_display(request)
         rule = self._filtered_by(request)
-        return [*super().get_list_display(request), *([self._compare(rule)] if rule else [])]
+        return [first, *([self._compare(rule)] if rule else []), *others]
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Put the rows of one group next to each other while only duplicates are listed."""
@@ -117,7 +118,7 @@ class DuplicatesMixin(_ModelAdmin):
             "object_id": unquote(object_id),
             "rule": rule,
             "fault": fault,
-            **(side_by_side(group) if group else {}),
+            **(side_by_side(group, self.model, site=self.admin_site.name) if group else {}),
         }
         return TemplateResponse(request, "integrity/admin/duplicates.html", context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import CharField, Q, QuerySet, TextField
@@ -13,6 +14,7 @@ from django.http import HttpRequest
 from integrity import conf, models
 from integrity.admin.cells import listed, shown
 from integrity.admin.duplicates import DuplicatesMixin
+from integrity.admin.paging import COUNTED, EstimatedPaginator
 from integrity.admin.tables import ReadOnlyAdmin
 from integrity.backends import get_catalogue
 
@@ -24,6 +26,11 @@ class SlimChangeList(ChangeList):
         rows = super().get_queryset(request, exclude_parameters)
         pages: Any = self.model_admin
         return rows.only(*(name for name in pages.present(request) if name in pages.list_display))
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if isinstance(self.paginator, EstimatedPaginator) and self.paginator.cut:
+            messages.info(request, f"More than {COUNTED:,} rows match; these are the first of them.")
 
 
 class MirroredAdmin(DuplicatesMixin, ReadOnlyAdmin):
@@ -40,9 +47,13 @@ class MirroredAdmin(DuplicatesMixin, ReadOnlyAdmin):
         return SlimChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        added = super().get_list_display(request)[len(self.list_display) :]
         present, site = self.present(request), self.admin_site.name
-        return [*(listed(present[str(name)], site=site) for name in self.list_display if name in present), *added]
+        # The names of fields become cells; what a rule has added is one already.
+        return [
+            listed(present[column], site=site) if column in present else column
+            for column in super().get_list_display(request)
+            if column in present or callable(column)
+        ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [shown(field, site=self.admin_site.name) for field in self.present(request).values()]

@@ -24,6 +24,9 @@ class EstimatedPaginator(_Paginator):
     A filtered list that is longer ends at ``COUNTED``: to count it would mean to read it.
     """
 
+    cut = False
+    """Whether there are more rows than ``count`` says."""
+
     @cached_property
     def count(self) -> int:
         """Return the number of rows: exact, estimated, or ``COUNTED`` for "at least so many"."""
@@ -31,6 +34,7 @@ class EstimatedPaginator(_Paginator):
         counted = int(rows.order_by()[: COUNTED + 1].count())
         if counted <= COUNTED:
             return counted
-        if rows.query.where or rows.query.is_sliced:
+        if rows.query.where:
+            self.cut = True
             return COUNTED
         return max(COUNTED, get_catalogue(using=rows.db).row_estimate(rows.model._meta.db_table))

@@ -70,7 +70,7 @@ class DedupePlanAdmin(ReadOnlyAdmin):
         context: dict[str, Any] = {"plan": plan, "number": number, "groups": self.groups(plan)}
         try:
             group = inspect_planned_group(get_rule(plan.rule), plan=plan_id, number=number, apps=apps, using=self.using)
-            context |= side_by_side(group)
+            context |= side_by_side(group, apps.get_model(plan.model), site=self.admin_site.name)
         except (UnknownPlan, UnknownGroup) as error:
             raise Http404(str(error)) from error
         except IntegrityAppError as error:

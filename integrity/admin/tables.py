@@ -24,6 +24,8 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     paginator = EstimatedPaginator
     show_full_result_count = False
+    # Counting the rows behind each filter would read the whole table.
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     actions = None
 

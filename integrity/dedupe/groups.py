@@ -54,6 +54,8 @@ class Group:
     members: tuple[Member, ...]
     size: int
     """How many rows the group has; ``members`` are the first of them."""
+    content: tuple[str, ...]
+    """Columns whose equality makes a row identical to the survivor."""
     keep: str
     """The rule's whole ordering, in words."""
     reason: str
@@ -109,6 +111,7 @@ class GroupReader:
             differing=frozenset(self.differing),
             members=tuple(self.members),
             size=self.size,
+            content=target.content_columns,
             keep=keep,
             reason=reason,
             references=tuple(self._count(reference) for reference in target.references),
