@@ -23,6 +23,10 @@ class NoPrivateFolder(Exception):
     """No folder could be made that belongs to this account alone."""
 
 
+class OpenToOthers(Exception):
+    """A folder of ours has been opened to others' writing. Another place would hide what is in this one."""
+
+
 def account_name() -> str:
     """Return the name of the account that runs this process, or its number where it has no name."""
     try:
@@ -47,7 +51,8 @@ def make_private(folder: Path, *, mode: int = 0o700) -> Path:
     """Make ``folder`` with ``mode``, or verify that the one there is ours; never change one that we did not make.
 
     Raises:
-        NoPrivateFolder: it cannot be made, or is a link, somebody else's, or open to others' writing.
+        NoPrivateFolder: it cannot be made, or is a link or somebody else's; another place may do.
+        OpenToOthers: it is ours, and others may write there.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,8 +66,10 @@ def make_private(folder: Path, *, mode: int = 0o700) -> Path:
         raise NoPrivateFolder(f"{folder}: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode):
         raise NoPrivateFolder(f"{folder} is not a folder")
-    if os.name == "posix" and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
-        raise NoPrivateFolder(f"{folder} belongs to somebody else or is open to others' writing")
+    if os.name == "posix" and found.st_uid != os.geteuid():
+        raise NoPrivateFolder(f"{folder} belongs to somebody else")
+    if os.name == "posix" and found.st_mode & 0o022:
+        raise OpenToOthers(f"Others may write into {folder}. Close it: chmod go-w '{folder}'")
     return folder
 
 
@@ -71,6 +78,7 @@ def private_folder() -> Path:
 
     Raises:
         NoPrivateFolder: none of the places will do; the message says why for each.
+        OpenToOthers: the folder is there, and others may write into it.
     """
     reasons = []
     for folder in account_folders(inside=".local"):
@@ -86,6 +94,7 @@ def secret_key() -> str:
 
     Raises:
         NoPrivateFolder: there is no place to keep it.
+        OpenToOthers: others may write into that place.
     """
     path = private_folder() / "secret_key"
     if not path.exists():

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from integrity.conf import SYSTEMS
 from project import databases
-from project.local import CHECKOUT, NoPrivateFolder, private_folder, secret_key
+from project.local import CHECKOUT, NoPrivateFolder, OpenToOthers, private_folder, secret_key
 
 
 def _words(variable: str, *, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ try:
         default=DATABASES["default"],
         file=private_folder() / "site.sqlite3",
     )
-except NoPrivateFolder as error:
+except (NoPrivateFolder, OpenToOthers) as error:
     raise ImproperlyConfigured(str(error)) from error
 DATABASE_ROUTERS = ["project.routers.SystemsRouter"]
 if site is not None:

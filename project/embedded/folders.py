@@ -9,7 +9,7 @@ from pathlib import Path
 
 from project.embedded.account import Account
 from project.embedded.errors import ServerUnavailable
-from project.local import NoPrivateFolder, account_folders, make_private
+from project.local import NoPrivateFolder, OpenToOthers, account_folders, make_private
 
 # A socket's path has 108 bytes on Linux and 104 on macOS, the closing zero included.
 LONGEST_SOCKET_PATH = 100
@@ -49,22 +49,33 @@ def server_folders(*, name: str, account: Account) -> Folders:
     """Return the folders of the server ``name``, made where they were missing.
 
     Raises:
-        ServerUnavailable: there is no place for them that is ours and that ``account`` can reach.
+        ServerUnavailable: there is no place for them that is ours and that ``account`` can reach, or there is data
+            in a place that will no longer do: starting afresh elsewhere would hide it.
     """
-    # The server's account must pass through, and others learn nothing from that: what is inside is 0600 and 0700.
-    mode = 0o711 if account.other else 0o700
     reasons = []
     for folder in account_folders(inside=".postgres"):
-        if not account.can_reach(folder / name / "data"):
-            reasons.append(f"{folder} is out of reach for the account {account.name}")
-            continue
         try:
-            make_private(folder, mode=mode)
-            root = make_private(folder / name, mode=mode)
-            return Folders(root=root, sockets=_socket_folder(root, mode=mode))
+            return _folders_in(folder, name=name, account=account)
+        except OpenToOthers as error:
+            raise ServerUnavailable(str(error)) from error
         except NoPrivateFolder as error:
+            data = folder / name / "data"
+            if os.path.exists(data):  # noqa: PTH110 - Path.exists raises where we may not look
+                raise ServerUnavailable(f"{error}, but there is data in {data}. Open the way, or move it.") from error
             reasons.append(str(error))
-    raise ServerUnavailable("There is no place for the embedded server's data; set DATABASE_URL. " + "; ".join(reasons))
+    raise ServerUnavailable(
+        f"There is no place for the embedded server's data; set DATABASE_URL. {'; '.join(reasons)}."
+    )
+
+
+def _folders_in(folder: Path, *, name: str, account: Account) -> Folders:
+    if not account.can_reach(folder / name / "data"):
+        raise NoPrivateFolder(f"{folder} is out of reach for the account {account.name}")
+    # The server's account must pass through, and others learn nothing from that: what is inside is 0600 and 0700.
+    mode = 0o711 if account.other else 0o700
+    make_private(folder, mode=mode)
+    root = make_private(folder / name, mode=mode)
+    return Folders(root=root, sockets=_socket_folder(root, mode=mode))
 
 
 def _socket_folder(root: Path, *, mode: int) -> Path:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,8 @@ def keep(order: Order) -> None:
             return
         # Left after the listener: who comes while the server stops must not wait for an answer that never comes.
         running = stack.enter_context(contextlib.ExitStack())
+        if not order.durable:
+            running.callback(shutil.rmtree, order.folders.data, ignore_errors=True)
         listener = stack.enter_context(_listening(order.folders.keeper))
         try:
             server = start_server(order=order, account=server_account())

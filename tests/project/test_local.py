@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from project import local
-from project.local import NoPrivateFolder, make_private, secret_key
+from project.local import NoPrivateFolder, OpenToOthers, make_private, secret_key
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def test_a_link_is_no_private_folder(tmp_path: Path) -> None:
         make_private(tmp_path / "link")
 
 
-def test_a_folder_open_to_others_is_not_private_and_stays_open(tmp_path: Path) -> None:
+def test_a_folder_open_to_others_is_refused_and_stays_open(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
 
-    with pytest.raises(NoPrivateFolder, match="open to others"):
+    with pytest.raises(OpenToOthers, match="chmod go-w"):
         make_private(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o777
 

@@ -132,13 +132,24 @@ def copied_checkout(name: str = "checkout", *, account: str | None = None, mode:
             client.process.kill()
             client.end()
         eventually(lambda: not processes_of(folder))
-        shutil.rmtree(top)
-        shutil.rmtree(fallback_folder(folder), ignore_errors=True)
+        for path in (top, *places_elsewhere(folder)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def fallback_folder(folder: Path) -> Path:
-    """Where root's server goes when ``folder`` is out of reach for the server's account."""
-    return Path("/var/tmp") / f"integrity-root-{sha256(os.fsencode(folder)).hexdigest()[:12]}-postgres"  # noqa: S108 - as the product
+def fallback_folder(folder: Path, *, account: str = "root") -> Path:
+    """Where a server goes when ``folder`` is out of reach for its account, or closed to its user."""
+    return Path("/var/tmp") / f"integrity-{account}-{digest(folder)}-postgres"  # noqa: S108 - as the product
+
+
+def places_elsewhere(folder: Path) -> list[Path]:
+    """Return everything outside ``folder`` that a server of this checkout may have left behind."""
+    roots = [path / "main" for path in folder.glob(".postgres/*")]
+    sockets = [path for root in roots for path in Path("/tmp").glob(f"integrity-*-{digest(root)}")]  # noqa: S108
+    return [*sockets, *Path("/var/tmp").glob(f"integrity-*-{digest(folder)}-*")]  # noqa: S108
+
+
+def digest(folder: Path) -> str:
+    return sha256(os.fsencode(folder)).hexdigest()[:12]
 
 
 def processes_of(folder: Path) -> list[int]:

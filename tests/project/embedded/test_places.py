@@ -160,3 +160,26 @@ def test_a_folder_that_somebody_prepared_for_us_is_refused(checkout: Checkout) -
 
         assert not Path(address["host"]).is_relative_to(checkout.folder)
     eventually(lambda: not processes_of(checkout.folder))
+
+
+def test_data_is_not_hidden_when_its_folder_is_opened_to_others(checkout: Checkout) -> None:
+    with checkout.client(durable=True) as client:
+        address = client.join()
+    eventually(lambda: gone(address["pid"]))
+    checkout.root.chmod(0o777)
+
+    with checkout.client(durable=True) as client:
+        assert "chmod go-w" in client.join()["error"]
+
+    assert mode(checkout.root) == 0o777
+
+
+@needs_root
+def test_data_is_not_hidden_when_the_way_to_it_is_closed(checkout: Checkout) -> None:
+    with checkout.client(durable=True) as client:
+        address = client.join()
+    eventually(lambda: gone(address["pid"]))
+    checkout.folder.chmod(0o700)
+
+    with checkout.client(durable=True) as client:
+        assert "there is data" in client.join()["error"]
