@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import F, Q, UniqueConstraint
+from django.db.models.expressions import OrderBy
 
 from integrity.dedupe.keep import Earliest, Keep
 from integrity.exceptions import IntegrityAppError
@@ -87,11 +88,16 @@ class Key:
             constraint = _constraint_named(str(constraint), rule.model, model)
         _check_fields(rule.model, model, tuple(constraint.fields))
         return cls(
-            expressions=tuple(constraint.expressions) or tuple(F(name) for name in constraint.fields),
+            expressions=tuple(map(_bare, constraint.expressions)) or tuple(F(name) for name in constraint.fields),
             fields=tuple(constraint.fields),
             condition=constraint.condition,
             nulls_distinct=constraint.nulls_distinct is not False,
         )
+
+
+def _bare(expression: Any) -> Any:
+    """Without ``asc()`` and ``desc()``, which make no difference to uniqueness."""
+    return expression.expression if isinstance(expression, OrderBy) else expression
 
 
 def _check_fields(label: str, model: Any, names: tuple[str, ...]) -> None:
