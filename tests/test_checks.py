@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, UniqueConstraint
+from django.db.models.functions import Lower
 from django.test import override_settings
 
 from integrity.dedupe import DedupeRule, Latest
+from integrity.models import Invocation
 from integrity.rules import register, registry
 from tests.commands import CommandResult
 from tests.databases import Database
@@ -84,6 +87,29 @@ def test_either_spelling_a_name_and_a_unique_field_are_declarations(rule: Dedupe
     register(rule)
 
     assert ours() == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted", "found"),
+    [
+        ({}, {}, []),
+        ({}, {"condition": Q(vector=None)}, ["integrity.W001"]),
+        ({"condition": Q(vector=None)}, {"condition": Q(vector=None)}, []),
+        ({"nulls_distinct": False}, {}, ["integrity.W001"]),
+    ],
+)
+def test_a_constraint_of_another_shape_is_no_declaration(
+    monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any], wanted: dict[str, Any], found: list[str]
+) -> None:
+    constraints = [UniqueConstraint(Lower("model").desc(), "run", name="in_the_model", **declared)]
+    monkeypatch.setattr(Invocation._meta, "constraints", constraints)
+    register(
+        DedupeRule(
+            model="integrity.Invocation", constraint=UniqueConstraint(Lower("model"), "run", name="wanted", **wanted)
+        )
+    )
+
+    assert [message.id for message in ours()] == found
 
 
 @override_settings(INTEGRITY_SYSTEMS=["workflows"])

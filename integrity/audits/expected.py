@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import UniqueConstraint
 
 from integrity.audits.words import key_in_words
-from integrity.dedupe.rule import Key
+from integrity.dedupe.rule import DedupeRule, Key
 from integrity.dedupe.target import Target
 
 
@@ -74,11 +74,12 @@ def _unique_constraints(model: Any) -> list[UniqueConstraint]:
 
 
 def _same(constraint: UniqueConstraint, key: Key, model: Any) -> bool:
-    if constraint.condition != key.condition or (constraint.nulls_distinct is not False) != key.nulls_distinct:
+    own = Key.of_rule(DedupeRule(model=model._meta.label, constraint=constraint), model)
+    if (own.condition, own.nulls_distinct) != (key.condition, key.nulls_distinct):
         return False
-    if constraint.expressions:
-        return tuple(constraint.expressions) == key.expressions
-    return bool(key.fields) and _names(model, constraint.fields) == _names(model, key.fields)
+    if own.fields and key.fields:
+        return _names(model, own.fields) == _names(model, key.fields)
+    return own.expressions == key.expressions
 
 
 def _names(model: Any, fields: Any) -> frozenset[str]:

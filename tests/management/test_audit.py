@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from django.core.management import call_command
@@ -16,6 +18,7 @@ from integrity.audits import registered_audits
 from integrity.demo.data import make_dirty_data
 from tests.commands import CommandResult
 from tests.databases import Database
+from tests.waiting import eventually
 
 Call = Callable[..., CommandResult]
 
@@ -155,6 +158,45 @@ def reader(postgres_database: Database) -> Iterator[str]:
 def test_a_project_that_fails_its_checks_is_audited_all_the_same(dirty: Database, call: Call) -> None:
     assert call("check").code == 1
     assert "25 duplicate groups" in call("audit").out
+
+
+def test_ctrl_c_while_the_database_works_is_130_and_one_line(postgres_database: Database) -> None:
+    with closing(postgres_database.connect()) as blocker:
+        blocker.execute("LOCK TABLE embedding IN ACCESS EXCLUSIVE MODE")
+        process = postgres_database.popen("audit", "--tag", "duplicates")
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database "
+        waiting += "WHERE datname = current_database())"
+        try:
+            eventually(lambda: postgres_database.execute(waiting))
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+
+    assert (process.returncode, out) == (130, "")
+    assert err == "Interrupted. An audit changes nothing: start it again.\n"
+
+
+def test_a_statement_that_takes_longer_than_the_role_may_is_one_line(postgres_database: Database, call: Call) -> None:
+    with connection.cursor() as cursor, closing(postgres_database.connect()) as blocker:
+        cursor.execute("SET statement_timeout = '50ms'")
+        blocker.execute("LOCK TABLE embedding IN ACCESS EXCLUSIVE MODE")
+
+        result = call("audit", "--tag", "duplicates")
+
+    assert (result.code, result.out) == (2, "")
+    assert "statement timeout" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_locked_file_is_one_line(sqlite_database: Database, call: Call) -> None:
+    with connection.cursor() as cursor, closing(sqlite_database.connect()) as blocker:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        blocker.execute("BEGIN EXCLUSIVE")
+
+        result = call("audit")
+
+    assert (result.code, result.out) == (2, "")
+    assert "database is locked" in result.err
 
 
 class Terminal(io.StringIO):
