@@ -15,14 +15,29 @@ from integrity.writes.errors import (
     explain,
     typed_errors,
 )
+from integrity.writes.results import FailedRow, UpsertResult
+from integrity.writes.rows import InvalidUpsert, RowRejected
+from integrity.writes.target import MissingConstraint, UnsafeIdStorage
+from integrity.writes.upsert import aupsert, upsert, upsert_chunks
+from integrity.writes.writer import RowsLost
 
 __all__ = [
     "CheckFailed",
     "ConstraintViolated",
     "DuplicateKey",
+    "FailedRow",
+    "InvalidUpsert",
+    "MissingConstraint",
     "MissingReference",
     "NullNotAllowed",
+    "RowRejected",
+    "RowsLost",
+    "UnsafeIdStorage",
+    "UpsertResult",
     "Violated",
+    "aupsert",
     "explain",
     "typed_errors",
+    "upsert",
+    "upsert_chunks",
 ]

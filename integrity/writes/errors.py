@@ -186,7 +186,7 @@ def _columns_of(model: type[models.Model], constraint: models.BaseConstraint | N
         names = sorted(getattr(constraint.condition, "referenced_base_fields", ()))
     else:
         names = ()
-    known = {field.name: field.column for field in model._meta.concrete_fields}
+    known = {field.name: str(field.column) for field in model._meta.concrete_fields}
     return [known[name] for name in names if name in known]
 
 

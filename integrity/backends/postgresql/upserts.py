@@ -1,0 +1,116 @@
+"""Upserts on PostgreSQL: few rows travel in the statement, many by COPY into a temporary table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.postgresql.rows import PostgreSQLRows
+from integrity.backends.postgresql.violations import key_of
+from integrity.backends.rows import Query
+from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
+
+FEW_VALUES = 2000
+"""Up to so many values, a statement with all of them is faster than a temporary table."""
+
+_STAGE = "integrity_rows"
+_SERIALIZATION_FAILURE, _DEADLOCK, _UNIQUE_VIOLATION = "40001", "40P01", "23505"
+_INVALID_COLUMN_REFERENCE = "42P10"
+_OF_A_CONCURRENT_BUILD = re.compile(r"_cc(new|old)\d*$")
+
+
+class PostgreSQLUpserts(Upserts):
+    """Classifies by what RETURNING tells; conflicting rows stay locked until the transaction ends."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self.rows = PostgreSQLRows(connection)
+        self._types: dict[str, dict[str, SQL]] = {}
+
+    def was_inserted(self, plan: UpsertPlan) -> SQL:
+        version: int = getattr(self.connection, "pg_version", 0)
+        return compose("old.{pk} IS NULL", pk=plan.pk[0]) if version >= 180000 else SQL("xmax = 0")
+
+    def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
+        return set()
+
+    def differs(self, plan: UpsertPlan) -> SQL:
+        # Compared as stored, byte by byte: json, xml and geometric types have no equality of their own.
+        return compose(
+            "ROW({own})::record *<> ROW({new})::record",
+            own=columns(plan.compared, of=plan.table),
+            new=columns(plan.compared, of="excluded"),
+        )
+
+    @contextmanager
+    def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
+        types = self._travelling_types(plan.table)
+        if len(batch) * len(plan.columns) <= FEW_VALUES or not self._may_stage():
+            yield self._values(plan, batch, types)
+            return
+        kinds = joined(", ", (f"{identifier(name)} {types[name]}" for name in plan.columns))
+        self.rows.execute(
+            compose("CREATE TEMP TABLE {stage} ({n} integer, {kinds})", stage=_STAGE, n=POSITION, kinds=kinds)
+        )
+        self._copy(plan, batch)
+        yield Query(sql=identifier(_STAGE))
+        self.rows.drop(_STAGE)  # on an error the transaction's end takes it away
+
+    def _values(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]], types: dict[str, SQL]) -> Query:
+        one = joined(", ", (f"%s::{types[name]}" for name in plan.columns))
+        return Query(
+            sql=compose(
+                "(SELECT * FROM (VALUES {rows}) AS v ({n}, {columns}))",
+                rows=joined(", ", (f"({position}, {one})" for position in range(len(batch)))),
+                n=POSITION,
+                columns=columns(plan.columns),
+            ),
+            params=tuple(value for row in batch for value in row),
+        )
+
+    def _copy(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> None:
+        into = compose(
+            "COPY {stage} ({n}, {columns}) FROM STDIN", stage=_STAGE, n=POSITION, columns=columns(plan.columns)
+        )
+        with self.connection.cursor() as cursor, cursor.copy(into.replace("%%", "%")) as copy:  # takes no parameters
+            for position, row in enumerate(batch):
+                copy.write_row((position, *row))
+
+    def _may_stage(self) -> bool:
+        return bool(self.rows.value(SQL("SELECT has_database_privilege(current_database(), 'TEMP')")))
+
+    def _travelling_types(self, table: str) -> dict[str, SQL]:
+        """Types by column, as Django's values reach them: pgvector's are assigned from arrays."""
+        if table not in self._types:
+            found = PostgreSQLCatalogue(self.connection).columns(table)
+            self._types[table] = {
+                column.name: SQL("double precision[]" if _is_vector(column.type) else column.type) for column in found
+            }
+        return self._types[table]
+
+    def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
+        self.rows.check_constraints_now()
+        return []
+
+    def lacks_arbiter(self, error: BaseException) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == _INVALID_COLUMN_REFERENCE
+
+    def is_transient(self, error: BaseException, *, key: tuple[str, ...]) -> bool:
+        # A duplicate of the target's own key is what ON CONFLICT is for: reported all the same, it comes from an
+        # index on that key that is just being built or replaced.
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state != _UNIQUE_VIOLATION:
+            return state in (_SERIALIZATION_FAILURE, _DEADLOCK)
+        diag: Any = getattr(error.__cause__, "diag", None)
+        name, detail = diag.constraint_name or "", diag.message_detail or ""
+        return bool(_OF_A_CONCURRENT_BUILD.search(name)) or key_of(detail)[0] == key
+
+
+def _is_vector(kind: str) -> bool:
+    return kind.rpartition(".")[2].partition("(")[0] in ("vector", "halfvec")

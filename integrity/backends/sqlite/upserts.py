@@ -1,0 +1,98 @@
+"""Upserts on SQLite: rows travel into a temporary table; one writer at a time leaves nothing to race for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.rows import Query
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.sqlite.catalogue import SQLiteCatalogue
+from integrity.backends.sqlite.rows import SQLiteRows
+from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
+
+_STAGE = "integrity_rows"
+
+
+class SQLiteUpserts(Upserts):
+    """Asks which rows are there before it writes: RETURNING does not tell a new row from a changed one."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self.rows = SQLiteRows(connection)
+
+    def was_inserted(self, plan: UpsertPlan) -> SQL:
+        return SQL("NULL")
+
+    def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
+        found = self.rows.fetch(
+            compose(
+                "SELECT {pk} FROM {keyed} AS s JOIN {table} AS t ON {same}",
+                pk=columns(plan.pk, of="t"),
+                keyed=self.keyed(plan, source),
+                table=plan.table,
+                same=self.same_key(plan),
+            ),
+            source.params,
+        )
+        return set(found)
+
+    def differs(self, plan: UpsertPlan) -> SQL:
+        return joined(
+            " OR ",
+            (compose("excluded.{c} IS NOT {t}.{c}", c=name, t=plan.table) for name in plan.compared),
+        )
+
+    @contextmanager
+    def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
+        # A table made by a query keeps the affinities: values are converted here as they will be there.
+        self.rows.execute(
+            compose(
+                "CREATE TEMP TABLE {stage} AS SELECT 0 AS {n}, {columns} FROM {table} WHERE 0",
+                stage=_STAGE,
+                n=POSITION,
+                columns=columns(plan.columns),
+                table=plan.table,
+            )
+        )
+        marks = joined(", ", ["%s"] * (len(plan.columns) + 1))
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                compose("INSERT INTO {stage} VALUES ({marks})", stage=_STAGE, marks=marks),
+                [(position, *row) for position, row in enumerate(batch)],
+            )
+        yield Query(sql=SQL(f"temp.{identifier(_STAGE)}"))
+        self.rows.execute(compose("DROP TABLE temp.{stage}", stage=_STAGE))
+
+    def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
+        # SQLite itself says neither which row nor which key, and only at COMMIT.
+        if not self.rows.value(SQL("PRAGMA foreign_keys")):
+            return []
+        found = []
+        for key in SQLiteCatalogue(self.connection).foreign_keys(plan.table):
+            if not set(key.columns) <= set(plan.columns):
+                continue
+            lost = compose(
+                """
+                SELECT {n} FROM {source} AS s
+                WHERE {known} AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE {same}) ORDER BY {n}
+                """,
+                n=POSITION,
+                source=source.sql,
+                known=joined(" AND ", (compose("s.{c} IS NOT NULL", c=name) for name in key.columns)),
+                parent=key.target_table,
+                same=on("p", key.target_columns, "s", key.columns),
+            )
+            found += [Orphan(position=n, column=key.columns[0]) for (n,) in self.rows.fetch(lost, source.params)]
+        return found
+
+    def lacks_arbiter(self, error: BaseException) -> bool:
+        return str(error).startswith("ON CONFLICT clause does not match")  # its code says no more than "error"
+
+    def is_transient(self, error: BaseException, *, key: tuple[str, ...]) -> bool:
+        code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
+        return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # the rest tells only why

@@ -1,0 +1,251 @@
+"""INSERT ... ON CONFLICT over many rows: what both databases share. Vendors differ in how rows travel.
+
+Two statements do it, in one transaction. The first folds the batch to one row for each key and writes them in key
+order; it returns the rows that it wrote. All others it has locked (PostgreSQL) or nobody else can touch (SQLite), so
+that the second can look up their primary keys and say what became of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.rows import Query, Rows
+from integrity.backends.sql import SQL, columns, compose, identifier, joined
+
+POSITION = "integrity_n"
+"""Column of a source: the row's place in its batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertPlan:
+    """What stays the same from one batch to the next. Expressions are unqualified; ``overwrite`` names the table."""
+
+    table: str
+    pk: tuple[str, ...]
+    columns: tuple[str, ...]
+    """Columns that the rows bring, in the order of their values."""
+    key: tuple[SQL, ...]
+    """The constraint's columns and expressions."""
+    condition: SQL | None
+    """The predicate of a partial unique index."""
+    nulls_distinct: bool
+    may_lack_key: bool
+    """Whether a row can be outside the constraint: a NULL in its key, or a condition that it does not meet."""
+    compared: tuple[str, ...]
+    """Columns that an existing row gets, if one of them differs."""
+    touched: tuple[str, ...]
+    """Columns that it then gets too."""
+    newer: str | None
+    overwrite: SQL | None
+    """What an existing row must be like to be written."""
+
+    @property
+    def k(self) -> tuple[str, ...]:
+        """Names for the key's parts in a sub-select."""
+        return tuple(f"integrity_k{n}" for n in range(1, len(self.key) + 1))
+
+    @property
+    def newest_first(self) -> SQL:
+        """How the rows of one key are ordered within a batch. Without a clock the last one wins, as it would alone."""
+        if self.newer is None:
+            return compose("{n} DESC", n=POSITION)
+        return compose("{newer} DESC NULLS LAST, {n}", newer=self.newer, n=POSITION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A row of a batch that points at a row that is not there."""
+
+    position: int
+    column: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """Primary keys, as tuples of database values, by what became of the rows of one batch."""
+
+    inserted: list[tuple[Any, ...]] = field(default_factory=list)
+    updated: list[tuple[Any, ...]] = field(default_factory=list)
+    unchanged: list[tuple[Any, ...]] = field(default_factory=list)
+    stale: list[tuple[Any, ...]] = field(default_factory=list)
+    folded: list[tuple[Any, ...]] = field(default_factory=list)
+    """One entry for each row that another row of the batch stood in for: the key of the row that both mean."""
+
+    @property
+    def total(self) -> int:
+        """How many rows are accounted for."""
+        return len(self.inserted) + len(self.updated) + len(self.unchanged) + len(self.stale) + len(self.folded)
+
+
+class Upserts(ABC):
+    """Writes batches on one connection, inside the caller's transaction."""
+
+    rows: Rows
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    @abstractmethod
+    def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> AbstractContextManager[Query]:
+        """Bring the rows to the database: a relation with ``plan.columns`` and the row's position."""
+
+    @abstractmethod
+    def differs(self, plan: UpsertPlan) -> SQL:
+        """Whether ``plan.compared`` of the existing row and of ``excluded`` differ, in whatever types they have."""
+
+    @abstractmethod
+    def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
+        """Primary keys that the batch meets, where the write itself cannot tell; asked before it."""
+
+    @abstractmethod
+    def was_inserted(self, plan: UpsertPlan) -> SQL:
+        """In RETURNING: whether the row is new; or NULL where ``existing`` tells."""
+
+    @abstractmethod
+    def is_transient(self, error: BaseException, *, key: tuple[str, ...]) -> bool:
+        """Whether the same transaction may succeed when it is run again; ``key`` are the target's own columns."""
+
+    @abstractmethod
+    def lacks_arbiter(self, error: BaseException) -> bool:
+        """Whether a write failed because no unique index fits the plan's key."""
+
+    @abstractmethod
+    def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
+        """Look for references to missing rows, once the batch is written; PostgreSQL raises its own error."""
+
+    def keyless(self, plan: UpsertPlan, source: Query) -> list[int]:
+        """Positions of rows that the constraint does not cover: written twice, they would be two rows."""
+        if not plan.may_lack_key:
+            return []
+        tests = [f"{part} IS NULL" for part in plan.key] if plan.nulls_distinct else []
+        if plan.condition is not None:
+            tests.append(f"({plan.condition}) IS NOT TRUE")
+        found = self.rows.fetch(
+            compose(
+                "SELECT {n} FROM {source} AS s WHERE {tests} ORDER BY {n}",
+                n=POSITION,
+                source=source.sql,
+                tests=joined(" OR ", tests),
+            ),
+            source.params,
+        )
+        return [position for (position,) in found]
+
+    def write(self, plan: UpsertPlan, source: Query, *, count: int) -> Outcome:
+        """Write the ``count`` rows of a source and say what became of each."""
+        outcome = Outcome()
+        existing = self.existing(plan, source)
+        written = set()
+        for *pk, inserted in self._insert(plan, source):
+            key = tuple(pk)
+            written.add(key)
+            new = key not in existing if inserted is None else inserted
+            (outcome.inserted if new else outcome.updated).append(key)
+        if len(written) < count:
+            for *pk, position, stale in self._look_up(plan, source):
+                key = tuple(pk)
+                if position > 1:
+                    outcome.folded.append(key)
+                elif key not in written:
+                    (outcome.stale if stale else outcome.unchanged).append(key)
+        return outcome
+
+    def _insert(self, plan: UpsertPlan, source: Query) -> Iterator[tuple[Any, ...]]:
+        sql = compose(
+            """
+            INSERT INTO {table} ({columns}) {overriding}
+            SELECT {columns} FROM (
+                SELECT s.*, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
+                FROM {source} AS s
+            ) AS w WHERE integrity_pos = 1 ORDER BY {key}
+            ON CONFLICT ({key}) {condition} DO UPDATE SET {assign} WHERE {when}
+            RETURNING {pk}, {was_inserted}
+            """,
+            table=plan.table,
+            columns=columns(plan.columns),
+            overriding=self.rows.overriding,
+            key=joined(", ", plan.key),
+            newest_first=plan.newest_first,
+            source=source.sql,
+            condition=SQL("") if plan.condition is None else SQL(f"WHERE {plan.condition}"),
+            assign=self._assignments(plan),
+            when=self._when(plan),
+            pk=columns(plan.pk, of=plan.table),
+            was_inserted=self.was_inserted(plan),
+        )
+        yield from self.rows.fetch(sql, source.params)
+
+    def _assignments(self, plan: UpsertPlan) -> SQL:
+        # With nothing to change the row is still locked, so that the look-up finds it as it was.
+        names = (*plan.compared, *plan.touched) or plan.columns[:1]
+        return joined(", ", (compose("{name} = excluded.{name}", name=name) for name in names))
+
+    def _when(self, plan: UpsertPlan) -> SQL:
+        if not plan.compared:
+            return SQL("1 = 0")
+        if plan.newer is None:
+            tests = [self.differs(plan)]
+        else:
+            tests = [
+                compose(
+                    "(excluded.{c} > {t}.{c} OR ({t}.{c} IS NULL AND excluded.{c} IS NOT NULL))",
+                    c=plan.newer,
+                    t=plan.table,
+                )
+            ]
+        if plan.overwrite is not None:
+            tests.append(SQL(f"({plan.overwrite})"))
+        return joined(" AND ", tests)
+
+    def _look_up(self, plan: UpsertPlan, source: Query) -> list[tuple[Any, ...]]:
+        stale = SQL("FALSE")
+        if plan.newer is not None:
+            stale = compose(
+                "(t.{c} > s.integrity_newer OR (s.integrity_newer IS NULL AND t.{c} IS NOT NULL))", c=plan.newer
+            )
+        return self.rows.fetch(
+            compose(
+                "SELECT {pk}, s.integrity_pos, {stale} FROM {keyed} AS s JOIN {table} AS t ON {same}",
+                pk=columns(plan.pk, of="t"),
+                stale=stale,
+                keyed=self.keyed(plan, source),
+                table=plan.table,
+                same=self.same_key(plan),
+            ),
+            source.params,
+        )
+
+    def keyed(self, plan: UpsertPlan, source: Query) -> SQL:
+        """A sub-select of each row's key, clock and position among the rows of its key."""
+        return compose(
+            """
+            (SELECT {named_key}, {newer} AS integrity_newer,
+                    ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
+             FROM {source} AS s)
+            """,
+            named_key=joined(
+                ", ", (f"{part} AS {identifier(name)}" for part, name in zip(plan.key, plan.k, strict=True))
+            ),
+            newer=SQL("NULL") if plan.newer is None else identifier(plan.newer),
+            key=joined(", ", plan.key),
+            newest_first=plan.newest_first,
+            source=source.sql,
+        )
+
+    def same_key(self, plan: UpsertPlan) -> SQL:
+        """Join condition of ``keyed`` rows ``s`` and the table's rows ``t``, which an index can serve."""
+        template = (
+            "{part} = s.{name}"
+            if plan.nulls_distinct
+            else "({part} = s.{name} OR ({part} IS NULL AND s.{name} IS NULL))"
+        )
+        tests = [compose(template, part=SQL(part), name=name) for part, name in zip(plan.key, plan.k, strict=True)]
+        if plan.condition is not None:
+            tests.append(SQL(f"({plan.condition})"))
+        return joined(" AND ", tests)

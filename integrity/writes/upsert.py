@@ -1,0 +1,109 @@
+"""Insert rows that are missing, change those that differ, and tell which was which: any model, any constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, Literal
+
+from django.db import DEFAULT_DB_ALIAS, models
+
+from integrity.writes.asynchronous import asynchronous
+from integrity.writes.results import UpsertResult
+from integrity.writes.rows import Row, shape_of
+from integrity.writes.target import find_target, make_plan, require_safe_ids
+from integrity.writes.writer import Writer
+
+CHUNK = 20_000
+OnError = Literal["raise", "isolate"]
+
+
+def upsert(
+    *,
+    model: type[models.Model],
+    rows: Iterable[Row],
+    constraint: str | None = None,
+    unique_fields: Sequence[str] | None = None,
+    update: Sequence[str] | None = None,
+    touch: Mapping[str, Any] | None = None,
+    newer_wins: str | None = None,
+    overwrite: models.Q | None = None,
+    on_error: OnError = "raise",
+    chunk_size: int = CHUNK,
+    using: str = DEFAULT_DB_ALIAS,
+) -> UpsertResult:
+    """Bring rows to a table, one for each key, however often and by however many callers at once.
+
+    Rows are read and written in chunks; each chunk is a transaction of its own, written in key order, and run again
+    when it lost against another writer. Inside a caller's transaction all of it is part of that one.
+
+    Args:
+        model: whose table; ``auto_now`` and ``auto_now_add`` fields are maintained, as in ``save()``.
+        rows: mappings from field name (or column attribute) to value, all with the same names.
+        constraint: the name of the model's UniqueConstraint that tells which row is meant; or
+        unique_fields: the fields of one.
+        update: which fields an existing row gets; default: all that the rows bring. ``()`` leaves it as it is.
+        touch: values that an existing row gets only if something else is changed, and a new row always.
+        newer_wins: a field. An existing row is overwritten by a newer one only; NULL is older than anything.
+        overwrite: a condition on the existing row without which it is left as it is.
+        on_error: ``isolate`` leaves out the rows that the database rejects, and reports them in ``failed``.
+        chunk_size: rows in memory, and in one transaction.
+        using: the database alias.
+
+    Raises:
+        InvalidUpsert: the arguments do not fit the model.
+        MissingConstraint: the database lacks the constraint.
+        UnsafeIdStorage: the table would store some ids as other values (SQLite).
+        RowRejected: a row cannot be written as it is. Chunks before it are written.
+        ConstraintViolated: the database rejected a row by another constraint. Chunks before it are written.
+    """
+    chunks = upsert_chunks(
+        model=model,
+        rows=rows,
+        constraint=constraint,
+        unique_fields=unique_fields,
+        update=update,
+        touch=touch,
+        newer_wins=newer_wins,
+        overwrite=overwrite,
+        on_error=on_error,
+        chunk_size=chunk_size,
+        using=using,
+    )
+    return UpsertResult.sum(list(chunks))
+
+
+def upsert_chunks(
+    *,
+    model: type[models.Model],
+    rows: Iterable[Row],
+    constraint: str | None = None,
+    unique_fields: Sequence[str] | None = None,
+    update: Sequence[str] | None = None,
+    touch: Mapping[str, Any] | None = None,
+    newer_wins: str | None = None,
+    overwrite: models.Q | None = None,
+    on_error: OnError = "raise",
+    chunk_size: int = CHUNK,
+    using: str = DEFAULT_DB_ALIAS,
+) -> Iterator[UpsertResult]:
+    """Do the same, and yield each chunk's result once it is written: memory stays flat, whatever comes.
+
+    Raises:
+        IntegrityAppError: as ``upsert``.
+    """
+    target = find_target(model, constraint=constraint, unique_fields=unique_fields)
+    incoming = iter(rows)
+    first = next(incoming, None)
+    if first is None:
+        return
+    require_safe_ids(model, using=using)
+    shape = shape_of(first, model=model, touch=touch or {}, using=using)
+    plan = make_plan(target, shape=shape, update=update, newer_wins=newer_wins, overwrite=overwrite, using=using)
+    writer = Writer(target=target, shape=shape, plan=plan, isolate=on_error == "isolate", using=using)
+    numbered = enumerate(chain([first], incoming))
+    while chunk := list(islice(numbered, chunk_size)):
+        yield writer.write(chunk)
+
+
+aupsert = asynchronous(upsert)

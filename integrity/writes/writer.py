@@ -1,0 +1,156 @@
+"""Write one chunk of an upsert: as one transaction, and by halves where a row of it is rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connections, transaction
+
+from integrity.backends import get_rows
+from integrity.backends.upserting import get_upserts
+from integrity.backends.upserts import Orphan, Outcome, UpsertPlan
+from integrity.exceptions import IntegrityAppError
+from integrity.writes.errors import ConstraintViolated, Violated, explain, typed
+from integrity.writes.results import FailedRow, UpsertResult
+from integrity.writes.retry import retried
+from integrity.writes.rows import Row, RowRejected, Shape, prepared
+from integrity.writes.target import MissingConstraint, Target
+
+Numbered = tuple[int, Row]
+
+
+class RowsLost(IntegrityAppError):
+    """Rows were neither written nor found: something in the database swallowed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    position: int
+    row: Row
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Writes chunks of rows of one shape to one target."""
+
+    target: Target
+    shape: Shape
+    plan: UpsertPlan
+    isolate: bool
+    using: str
+
+    def write(self, chunk: Sequence[Numbered]) -> UpsertResult:
+        """Write a chunk and say what became of each row.
+
+        Raises:
+            RowRejected: a row cannot be written as it is, and is not to be isolated.
+            ConstraintViolated: the database rejected a row, and it is not to be isolated.
+            MissingConstraint: the database lacks the target's constraint.
+        """
+        ready, results = [], []
+        for position, row in chunk:
+            try:
+                values = prepared(row, position, shape=self.shape, model=self.target.model)
+            except RowRejected as error:
+                if not self.isolate:
+                    raise
+                results.append(_failed(position, row, error))
+            else:
+                ready.append(_Prepared(position, row, values))
+        if ready:
+            results.append(self._written(ready))
+        return UpsertResult.sum(results)
+
+    def _written(self, batch: Sequence[_Prepared]) -> UpsertResult:
+        try:
+            outcome = retried(lambda: self._transaction(batch), using=self.using, key=self.target.key_columns)
+        except (IntegrityError, DataError, RowRejected) as error:
+            if self.isolate:
+                return self._bisected(batch, error)
+            if isinstance(error, IntegrityError):
+                raise explain(error, using=self.using) from error
+            raise
+        except (OperationalError, ProgrammingError) as error:
+            if get_upserts(using=self.using).lacks_arbiter(error):
+                raise self._missing_constraint() from error
+            raise
+        return self._result(outcome)
+
+    def _bisected(self, batch: Sequence[_Prepared], error: Exception) -> UpsertResult:
+        """Write each half on its own; what remains of a rejected batch in the end is the row that is to blame."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            return UpsertResult.sum([self._written(batch[:middle]), self._written(batch[middle:])])
+        ((position, row),) = [(one.position, one.row) for one in batch]
+        typed = explain(error, using=self.using) if isinstance(error, IntegrityError) else error
+        return _failed(position, row, typed)
+
+    def _transaction(self, batch: Sequence[_Prepared]) -> Outcome:
+        upserts = get_upserts(using=self.using)
+        whole = not connections[self.using].in_atomic_block
+        with get_rows(using=self.using).writing(), transaction.atomic(using=self.using):
+            with upserts.source(self.plan, [one.values for one in batch]) as source:
+                for place in upserts.keyless(self.plan, source)[:1]:
+                    raise self._keyless(batch[place])
+                outcome = upserts.write(self.plan, source, count=len(batch))
+                # In a caller's transaction the rows that are pointed at may come later, unless a row is to be named.
+                if whole or self.isolate:
+                    for orphan in upserts.orphans(self.plan, source)[:1]:
+                        raise self._orphan(batch[orphan.position], orphan)
+            if outcome.total != len(batch):
+                raise RowsLost(
+                    f"{self.plan.table}: {len(batch)} rows were given, the database accounts for {outcome.total}. "
+                    "A trigger or rule of the table leaves rows out; nothing of this chunk was written."
+                )
+        return outcome
+
+    def _keyless(self, one: _Prepared) -> RowRejected:
+        return RowRejected(
+            f"{self.target.model._meta.label}, row {one.position}: {self.target.name} says nothing about it (a NULL in "
+            "its key, or outside the condition), so that it would be another row each time it is written. Use create()."
+        )
+
+    def _orphan(self, one: _Prepared, orphan: Orphan) -> ConstraintViolated:
+        model, place = self.target.model, self.plan.columns.index(orphan.column)
+        field = self.shape.fields[place]
+        return typed(
+            "foreign key",
+            Violated(
+                constraint="",
+                model=model,
+                table=self.plan.table,
+                fields=(field.name,),
+                values={field.name: one.values[place]},
+            ),
+        )
+
+    def _missing_constraint(self) -> MissingConstraint:
+        return MissingConstraint(
+            f"Database {self.using!r} has no unique index on {self.plan.table} that stands for {self.target.name!r}: "
+            "rows written now could be duplicates. Run `manage.py migrate` first."
+        )
+
+    def _result(self, outcome: Outcome) -> UpsertResult:
+        fields = self.target.model._meta.pk_fields
+
+        def ids(keys: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+            if len(fields) == 1:
+                return tuple(fields[0].to_python(value) for (value,) in keys)
+            return tuple(
+                tuple(field.to_python(value) for field, value in zip(fields, key, strict=True)) for key in keys
+            )
+
+        return UpsertResult(
+            inserted=ids(outcome.inserted),
+            updated=ids(outcome.updated),
+            unchanged=ids(outcome.unchanged),
+            stale=ids(outcome.stale),
+            folded=ids(outcome.folded),
+        )
+
+
+def _failed(position: int, row: Row, error: Exception) -> UpsertResult:
+    return UpsertResult(failed=(FailedRow(position=position, row=row, error=error),))
