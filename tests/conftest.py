@@ -12,6 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.commands import CommandResult, run_command
 from tests.databases import Database, Maker, PostgresMaker, SQLiteMaker, as_default
+from tests.ponies.tables import make_tables
 
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgres)
 SQLITE = pytest.param("sqlite", marks=pytest.mark.sqlite)
@@ -38,6 +39,16 @@ class Templates:
             template = self._makers[vendor].make()
             with as_default(template):
                 _migrate(migration)
+            self._made[key] = template
+        return self._made[key]
+
+    def ponies(self, vendor: str) -> Database:
+        """Return the newest template with the tables of the hostile app ``tests.ponies``."""
+        key = (vendor, "ponies")
+        if key not in self._made:
+            template = self._makers[vendor].make(template=self.get(vendor, ""))
+            with as_default(template):
+                make_tables()
             self._made[key] = template
         return self._made[key]
 
@@ -79,6 +90,10 @@ class Databases:
     def migrated(self, vendor: str, migration: str = "") -> Database:
         """Return a database whose app ``integrity`` is at ``migration``; an empty one means the newest."""
         return self._use(vendor, self._templates.get(vendor, migration))
+
+    def ponies(self, vendor: str) -> Database:
+        """Return a migrated database with the tables of the hostile app ``tests.ponies``."""
+        return self._use(vendor, self._templates.ponies(vendor))
 
     def close(self) -> None:
         self._stack.close()
@@ -129,6 +144,18 @@ def postgres_database(request: pytest.FixtureRequest, databases: Databases) -> D
 def sqlite_database(request: pytest.FixtureRequest, databases: Databases) -> Database:
     """A migrated SQLite database."""
     return databases.migrated(request.param)
+
+
+@pytest.fixture(params=BOTH)
+def ponies(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """A migrated database with the tables of the hostile app ``tests.ponies``, on each vendor in turn."""
+    return databases.ponies(request.param)
+
+
+@pytest.fixture(params=[POSTGRESQL])
+def postgres_ponies(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """The same on PostgreSQL."""
+    return databases.ponies(request.param)
 
 
 @pytest.fixture

@@ -27,4 +27,6 @@ TEST_SERVER = Server(
 
 DATABASES = {"default": embedded(name="postgres", server=TEST_SERVER)}
 DATABASE_ROUTERS = ["project.routers.SystemsRouter"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.ponies"]  # noqa: F405
+PONIES_KEEPER_MODEL = "ponies.RealKeeper"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
