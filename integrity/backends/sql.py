@@ -1,7 +1,7 @@
 """Composing SQL text from a constant template, identifiers and other composed parts; values stay parameters.
 
-Identifiers are quoted as Django quotes them on both databases, ``schema"."table`` included. Every statement is
-executed with a parameter sequence, so a percent sign inside an identifier is doubled here.
+Identifiers are quoted as Django quotes them on both databases, ``schema"."table`` included; other quotes inside one
+are doubled. Every statement is executed with a parameter sequence, so a percent sign inside one is doubled too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ NOTHING = SQL("")
 
 def identifier(name: str) -> SQL:
     """Quote one identifier."""
-    return SQL('"' + name.replace("%", "%%") + '"')
+    parts = name.replace("%", "%%").split('"."')
+    return SQL('"' + '"."'.join(part.replace('"', '""') for part in parts) + '"')
 
 
 def literal(text: str) -> SQL:

@@ -12,9 +12,10 @@ from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import GroupQuery, Query, numbered
-from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference, references_to
-from integrity.dedupe.rule import DedupeRule, InvalidRule, Key
+from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key
 from integrity.exceptions import IntegrityAppError
 
 
@@ -103,7 +104,7 @@ class Target:
     def content_columns(self) -> tuple[str, ...]:
         """The columns whose equality makes two rows of a group identical."""
         meta = self.model._meta
-        if self.rule.content:
+        if self.rule.content and self.rule.conflict != IDENTICAL_ONLY:
             return tuple(meta.get_field(name).column for name in self.rule.content)
         outside = {meta.get_field(name).column for name in self.rule.ignore} | set(self.pk) | set(self.key_columns)
         return tuple(name for name in self.columns if name not in outside) or self.pk
@@ -115,7 +116,8 @@ class Target:
         return pk | {f"k{n}": expression for n, expression in enumerate(self.key.expressions, 1)}
 
     def _base(self) -> QuerySet[Any]:
-        rows: QuerySet[Any] = self.model._base_manager.using(self.using).order_by()
+        # A base manager may hide rows too (Meta.base_manager_name).
+        rows: QuerySet[Any] = QuerySet(self.model, using=self.using).order_by()
         return rows.filter(self.key.condition) if self.key.condition is not None else rows
 
     def _select(self, rows: QuerySet[Any], expressions: dict[str, Any]) -> Query:
@@ -160,7 +162,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
         pk=pk,
         columns=tuple(column.name for column in found if not column.generated),
         key=Key.of_rule(rule, model),
-        references=references_to(table, apps=apps, using=using),
+        references=references_to(table, apps=apps, using=using, rule=rule),
     )
 
 
@@ -219,13 +221,15 @@ class _ReferenceCount(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         outer = compiler.query.get_initial_alias()
+        rows = get_rows(using=connection.alias)
+        rows = get_rows(using=connection.alias)
         counts = (
             compose(
-                "(SELECT COUNT(*) FROM {table} AS ref WHERE ({own}) = ({theirs}))",
+                "(SELECT COUNT(*) FROM {table} AS c WHERE {points})",
                 table=reference.table,
-                own=columns(reference.columns, of="ref"),
-                theirs=columns(reference.target_columns, of=outer),
+                points=points_at(reference, outer, reference.target_columns, rows),
             )
             for reference in self.references
+            if reference.soft is None
         )
         return joined(" + ", counts) or SQL("0"), ()
