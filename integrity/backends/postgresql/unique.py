@@ -146,7 +146,7 @@ class _Addition:
                 if attempt == _TRIES:
                     raise NotUnique(
                         f"Duplicates of {self.wanted.name} came back {_TRIES} times while the index was being built, "
-                        "past the guard: somebody writes with triggers switched off (session_replication_role). Stop that, "
+                        "past the guard: somebody writes with triggers off (session_replication_role). Stop that, "
                         f"then run this again. ({str(error).splitlines()[0]})"
                     ) from error
             else:

@@ -67,7 +67,7 @@ class SQLiteUnique:
             NotUnique: an index has the constraint's name and enforces something else.
         """
         for index in self.catalogue.indexes(wanted.table):
-            if index.unique and self._shape(index) == self._wanted_shape(wanted, sql):
+            if self._enforces(index, wanted, sql):
                 return index
             if index.name.lower() == wanted.name.lower():
                 raise NotUnique(
@@ -77,22 +77,28 @@ class SQLiteUnique:
                 )
         return None
 
-    def _shape(self, index: Index) -> tuple[str | None, ...]:
-        """Columns and their collations; for anything more than columns, the text of its statement."""
-        if index.predicate is None and None not in index.columns:
-            keys = self.rows.fetch(
-                SQL("SELECT name, coll FROM pragma_index_xinfo(%s) WHERE key ORDER BY seqno"), (index.name,)
-            )
-            return tuple(f"{name} {collation}".lower() for name, collation in keys)
-        return (_after_table(index.definition),)
-
-    def _wanted_shape(self, wanted: Wanted, sql: SQL) -> tuple[str | None, ...]:
+    def _enforces(self, index: Index, wanted: Wanted, sql: SQL) -> bool:
+        """Whether statement or columns say the same; an index of CREATE TABLE's own has no statement."""
+        if not index.unique or index.primary:
+            return False
+        if index.definition and _after_table(index.definition) == _after_table(sql % ()):
+            return True
         constraint = wanted.constraint
-        if constraint.expressions or constraint.condition:
-            return (_after_table(sql % ()),)
-        fields: list[Any] = [wanted.model._meta.get_field(name) for name in constraint.fields]
+        mere_columns = not constraint.expressions and constraint.condition is None and index.predicate is None
+        return mere_columns and self._columns(index) == self._wanted_columns(wanted)
+
+    def _columns(self, index: Index) -> tuple[tuple[str | None, str], ...]:
+        """Its columns with their collations, None for an expression."""
+        keys = self.rows.fetch(
+            SQL("SELECT lower(name), lower(coll) FROM pragma_index_xinfo(%s) WHERE key ORDER BY seqno"), (index.name,)
+        )
+        return tuple((name, collation) for name, collation in keys)
+
+    def _wanted_columns(self, wanted: Wanted) -> tuple[tuple[str, str], ...]:
+        fields: list[Any] = [wanted.model._meta.get_field(name) for name in wanted.constraint.fields]
+        names = [field.column.lower() for field in fields]
         collations = self._collations(wanted.table)
-        return tuple(f"{field.column} {collations.get(field.column.lower(), 'binary')}".lower() for field in fields)
+        return tuple((name, collations.get(name, "binary")) for name in names)
 
     def _collations(self, table: str) -> dict[str, str]:
         """The collation of each column that has one of its own: the text of CREATE TABLE alone knows."""
@@ -100,7 +106,7 @@ class SQLiteUnique:
         columns = re.findall(
             r"""["`\[]?(\w+)["`\]]?\s[^,]*?\bCOLLATE\s+["']?(\w+)""", found[0][0] if found else "", re.I
         )
-        return {name.lower(): collation for name, collation in columns}
+        return {name.lower(): collation.lower() for name, collation in columns}
 
 
 def _after_table(statement: str) -> str:
