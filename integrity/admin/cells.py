@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from integrity.backends import get_catalogue
 from integrity.dedupe.abbreviation import abbreviate
 from integrity.models.fields import MalformedVector, PgVectorField, VectorField
 
@@ -72,10 +73,12 @@ def _link(field: Any, row: Any, *, site: str) -> SafeString | str | None:
 
 def _checked_link(field: Any, row: Any, *, site: str) -> SafeString | str | None:
     link = _link(field, row, site=site)
-    target = field.remote_field.model
-    if link is None or target._base_manager.using(row._state.db).filter(pk=getattr(row, field.attname)).exists():
+    target, pk, using = field.remote_field.model, getattr(row, field.attname), row._state.db
+    if link is None or target._meta.db_table not in get_catalogue(using=using).tables():
+        return pk and str(pk)
+    if target._base_manager.using(using).filter(pk=pk).exists():
         return link
-    return format_html("{} — dangling: there is no such {}", getattr(row, field.attname), target._meta.verbose_name)
+    return f"{pk} — dangling: there is no such {target._meta.verbose_name}"
 
 
 def _binary(value: Any) -> str | None:

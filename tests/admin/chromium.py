@@ -40,9 +40,7 @@ class Chromium:
 
     def size(self, width: int, height: int, *, dark: bool = False) -> None:
         """Set the window's size, and the colours that the user prefers."""
-        self._send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._send("Emulation.setEmulatedMedia", features=[scheme])
 
