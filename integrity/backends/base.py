@@ -37,6 +37,8 @@ class Index:
     name: str
     columns: tuple[str | None, ...]
     unique: bool
+    keys: tuple[str, ...] = ()
+    """Each part of the key as SQL text: a quoted column, or an expression on bare columns."""
     primary: bool = False
     valid: bool = True
     """False for the leftover of a concurrent build that failed: it may enforce nothing."""

@@ -4,7 +4,7 @@ The engine stages its decisions in side tables. A *stage* is such a table for on
 
     grp, unit       the duplicate group, and the smallest group that must be treated together with it
     pos             the row's place in its group, from 1
-    action          'keep', 'remove' or 'repoint'
+    action          'keep', 'remove', 'repoint', or 'stay' (redundant, but not to be removed)
     p1..pn          the row's primary key, in the table's own types
     s1..sn          the primary key of the row that stands for it once it is removed
     fp              a fingerprint of the row when it was staged
@@ -123,6 +123,25 @@ class Rows:
         """A 64-bit signed number that changes when any of these columns of the table does."""
         raise NotImplementedError
 
+    hex_ids = False
+    """Whether a UUID primary key is stored as 32 hexadecimal digits, so that its text form elsewhere differs."""
+
+    def must_convert(self, source: str, target: str) -> bool:
+        """Whether a value of one column type has to be converted before it is compared with one of the other."""
+        raise NotImplementedError
+
+    def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
+        """Convert a value to a column type; ``dashed`` writes 32 hexadecimal digits as UUIDs are written."""
+        raise NotImplementedError
+
+    def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:
+        """Condition: an array, or a place of a JSON document, holds an id."""
+        raise NotImplementedError
+
+    def replaced(self, of: SQL, column: str, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
+        """The array or document with each id ``p1`` of ``pairs`` replaced by ``s1``, and no id written twice."""
+        raise NotImplementedError
+
     def place(self, alias: str) -> SQL:
         """An expression that orders rows as they lie on disk, if the database tells."""
         raise NotImplementedError
@@ -236,7 +255,7 @@ def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
         SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
                CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
                     WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
-               {p}, {s}, {k}, fp, survivor_fp
+               content = first_content AS same, {p}, {s}, {k}, fp, survivor_fp
         FROM (
             SELECT DENSE_RANK() OVER (ORDER BY place, {k}) AS grp, ranked.*
             FROM (

@@ -16,8 +16,11 @@ from integrity import conf
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import compose
 from integrity.dedupe.books import book, require_books
-from integrity.dedupe.collisions import Followed, couplings
+from integrity.dedupe.conflicts import apply_conflict_policy
+from integrity.dedupe.couplings import couple
+from integrity.dedupe.fills import stage_fills
 from integrity.dedupe.finder import stage_duplicates
+from integrity.dedupe.following import Following
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.refusals import make_refusals, refusal_summary
 from integrity.dedupe.results import PlanSummary, ReferenceSummary
@@ -52,11 +55,14 @@ def make_plan(
     report(Progress(step="finding duplicates"))
     root = stage_duplicates(target, name=f"integrity_plan_{plan.pk}", limit=limit)
     refusals = make_refusals(root, using=using)
+    apply_conflict_policy(target, root, refusals=refusals)
     report(Progress(step="following references"))
-    followed = Followed(root=root, apps=apps, using=using, refusals=refusals)
-    followed.follow()
-    stages = tuple(followed.stages.values())
+    following = Following(root=root, rule=rule, apps=apps, using=using, refusals=refusals)
+    following.follow()
+    stages = tuple(following.stages.values())
     couple(root, stages, using=using)
+    fills = stage_fills(target, root, name=f"{root.name}_fill")
+    stages = (*stages, fills) if fills else stages
     report(Progress(step="summing up"))
     document = {
         "key": [str(getattr(e, "name", e)) for e in target.key.expressions],
@@ -64,7 +70,8 @@ def make_plan(
         "root": root.to_json(),
         "stages": [stage.to_json() for stage in stages],
         "counts": _counts(target, root, using=using),
-        "references": [_reference_counts(stage, using=using) for stage in stages],
+        "references": [_reference_counts(stage, using=using) for stage in stages if not stage.fills],
+        "filled": _filled(fills, using=using),
         "indexed_key": _indexed_key(target),
     }
     plans.filter(pk=plan.pk).update(
@@ -119,6 +126,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str) -> PlanSummary:
             for counts in plan.document["references"]
         ),
         refused=refusal_summary(root, using=using),
+        filled=plan.document["filled"],
         expires_at=plan.expires_at,
         **plan.document["counts"],
     )
@@ -140,53 +148,6 @@ def drop_stages(plan_id: int, *, using: str) -> None:
         rows.drop(name)
 
 
-def couple(root: Stage, stages: tuple[Stage, ...], *, using: str) -> None:
-    """Give groups that one row ties together the same unit: the smallest of their numbers."""
-    rows = get_rows(using=using)
-    pairs = couplings(root, stages)
-    if not pairs:
-        return
-    name = f"{root.name}_units"
-    rows.execute(
-        compose(
-            """
-            CREATE TABLE {name} AS SELECT a, b, a AS unit FROM (
-                SELECT a, b FROM ({pairs}) AS x UNION SELECT b, a FROM ({pairs}) AS y
-                UNION SELECT a, a FROM ({pairs}) AS z
-            ) AS p
-            """,
-            name=name,
-            pairs=pairs,
-        )
-    )
-    while rows.execute(
-        compose(
-            """
-            UPDATE {name} SET unit = n.least FROM (
-                SELECT e.a, MIN(o.unit) AS least FROM {name} AS e JOIN {name} AS o ON o.a = e.b GROUP BY e.a
-            ) AS n WHERE {name}.a = n.a AND {name}.unit > n.least
-            """,
-            name=name,
-        )
-    ):
-        pass
-    for stage in (root, *stages):
-        rows.execute(
-            compose(
-                "UPDATE {stage} SET unit = u.unit FROM {name} AS u WHERE {stage}.grp = u.a AND {stage}.unit <> u.unit",
-                stage=stage.name,
-                name=name,
-            )
-        )
-    rows.execute(
-        compose(
-            "UPDATE {refusals} SET unit = u.unit FROM {name} AS u WHERE {refusals}.grp = u.a",
-            refusals=f"{root.name}_refusals",
-            name=name,
-        )
-    )
-
-
 def _counts(target: Target, root: Stage, *, using: str) -> dict[str, Any]:
     rows = get_rows(using=using)
     by_kind = dict(rows.fetch(compose("SELECT kind, COUNT(*) FROM {root} GROUP BY kind", root=root.name)))
@@ -198,6 +159,13 @@ def _counts(target: Target, root: Stage, *, using: str) -> dict[str, Any]:
         **{kind: int(by_kind.get(kind, 0)) for kind in ("identical", "incomplete", "conflicting")},
         "max_distance": largest_distance(root, column=column, using=using) if column else None,
     }
+
+
+def _filled(stage: Stage | None, *, using: str) -> int:
+    """How many survivors get another value in any field."""
+    if stage is None:
+        return 0
+    return int(get_rows(using=using).value(compose("SELECT COUNT(*) FROM {stage}", stage=stage.name)))
 
 
 def _reference_counts(stage: Stage, *, using: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from django.apps.registry import Apps
 
@@ -24,6 +24,10 @@ from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import Query, numbered
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
 from integrity.dedupe.books import book
+
+REPOINTED: Final = "changes"
+FILLED: Final = "fills"
+"""Kinds of side tables that keep changed values, beside the kind ``quarantine``."""
 
 _LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
 
@@ -53,14 +57,17 @@ def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
     return _make("quarantine", table, shape, generation, columns(names, of="t"), extra, apps=apps, using=using)
 
 
-def changes_of(table: str, column: str, *, apps: Apps, using: str) -> str:
-    """Return the name of the side table that keeps the values changed in one column, made if it is not there."""
+def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) -> str:
+    """Return the name of the side table that keeps the values changed in one column, made if it is not there.
+
+    ``kind`` is ``REPOINTED`` or ``FILLED``: an undo takes back the one after the rows are back, the other before.
+    """
     pk = get_catalogue(using=using).primary_key(table)
     shape = _shape(table, (*pk, column), using=using)
-    for known in side_tables_of(table, kind="changes", apps=apps, using=using):
+    for known in side_tables_of(table, kind=kind, apps=apps, using=using):
         if known.columns == shape:
             return str(known.name)
-    generation = side_tables_of(table, kind="changes", apps=apps, using=using).count() + 1
+    generation = side_tables_of(table, kind=kind, apps=apps, using=using).count() + 1
     extra = {
         **dict.fromkeys(("integrity_run", "integrity_unit", "integrity_group"), SQL("CAST(NULL AS bigint)")),
         "old": compose("t.{column}", column=column),
@@ -68,7 +75,7 @@ def changes_of(table: str, column: str, *, apps: Apps, using: str) -> str:
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
     }
     keys = joined(", ", (f"t.{identifier(own)} AS pk{n}" for n, own in enumerate(pk, 1)))
-    return _make("changes", table, shape, generation, keys, extra, apps=apps, using=using)
+    return _make(kind, table, shape, generation, keys, extra, apps=apps, using=using)
 
 
 def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:

@@ -1,67 +1,191 @@
-"""The map of references: everything that points at rows of a table, known to Django or to the database alone."""
+"""The map of references: everything that points at rows of a table, known to Django, to the database, or declared.
+
+Sources, and all of them count: foreign keys and one-to-ones of models (whatever their manager, ``related_name`` or
+``db_constraint``; automatic through tables and unmanaged models included), foreign keys that only the catalogue
+knows, generic foreign keys (with or without a GenericRelation), and what the rule itself declares.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.apps import apps as live_apps
 from django.apps.registry import Apps
+from django.db import router
 from django.db.models import ForeignKey as DjangoForeignKey
+from django.db.models import UUIDField
 
-from integrity.backends import ForeignKey, get_catalogue, has_index_on
+from integrity.backends import get_catalogue, get_rows, has_index_on
+from integrity.backends.sql import NOTHING, SQL, compose
+from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Columns of a table that hold the key of a row of the target table.
-
-    ``indexed`` tells whether looking up the rows that reference a given key is cheap.
-    """
+    """Columns of a table that hold the key of a row of the target table."""
 
     table: str
     columns: tuple[str, ...]
     target_table: str
     target_columns: tuple[str, ...]
-    indexed: bool
+    indexed: bool = False
+    """Whether looking up the rows that reference a given key is cheap."""
+    types: tuple[str, ...] = ()
+    """The columns' types where they are not the target's own, so that values have to be converted."""
+    dashed: bool = False
+    """Whether ids are written as UUIDs with dashes, where the target holds 32 hexadecimal digits."""
+    condition: SQL = NOTHING
+    """Which rows of the table hold references to this target at all; ``c`` is the row."""
+    policy: str = REPOINT
+    soft: SoftReference | None = None
+    """What the rule declared, where ids stand inside an array or a JSON document."""
+
+    @property
+    def label(self) -> str:
+        """How a rule names it: ``table.column``."""
+        return f"{self.table}.{','.join(self.columns)}"
 
 
-def references_to(table: str, *, apps: Apps, using: str) -> tuple[Reference, ...]:
-    """Return every reference to a table, ordered by table and columns.
+def references_to(table: str, *, apps: Apps, using: str, rule: DedupeRule | None = None) -> tuple[Reference, ...]:
+    """Return every reference to a table, ordered by table and columns, with the policies of the rule.
 
-    Both sources count: foreign keys of models (whatever their manager, ``related_name`` or ``db_constraint``), and
-    foreign keys in the catalogue, of tables that no model describes. A model whose table is absent has none.
+    A model whose table is absent from the database has none.
+
+    Raises:
+        InvalidRule: the rule declares, or gives a policy for, a reference that is not there.
     """
     catalogue = get_catalogue(using=using)
     tables = catalogue.tables()
-    known = {(key.table, key.columns): key for key in catalogue.referencing(table)}
-    for key in _of_models(table, apps):
-        if key.table in tables:
-            known.setdefault((key.table, key.columns), key)
-    return tuple(
-        Reference(
-            table=key.table,
-            columns=key.columns,
-            target_table=table,
-            target_columns=key.target_columns,
-            indexed=has_index_on(catalogue.indexes(key.table), key.columns),
-        )
-        for _, key in sorted(known.items())
-    )
+    hex_ids = get_rows(using=using).hex_ids
+    found: dict[tuple[object, ...], Reference] = {}
+    for reference in _all(table, apps, using, rule):
+        if reference.table in tables and (hex_ids or not reference.dashed):
+            key = (reference.table, reference.columns, reference.condition, reference.dashed)
+            found.setdefault(key, reference)
+    complete = [
+        _completed(reference, using=using) for _, reference in sorted(found.items(), key=lambda item: str(item[0]))
+    ]
+    return tuple(_with_policy(reference, rule) for reference in complete)
 
 
-def _of_models(table: str, apps: Apps) -> Iterator[ForeignKey]:
-    """Foreign keys and one-to-ones of all models, hidden, automatic and unmanaged ones included."""
+def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None) -> Iterator[Reference]:
+    for key in get_catalogue(using=using).referencing(table):
+        yield Reference(table=key.table, columns=key.columns, target_table=table, target_columns=key.target_columns)
+    yield from _foreign_keys_of_models(table, apps)
+    yield from _generic_foreign_keys(table, apps)
+    if rule is not None:
+        yield from _declared(table, rule, apps, using)
+
+
+def _foreign_keys_of_models(table: str, apps: Apps) -> Iterator[Reference]:
     for model in apps.get_models(include_auto_created=True):
         for field in model._meta.local_concrete_fields:
             if isinstance(field, DjangoForeignKey) and _table_of(field.remote_field.model) == table:
-                yield ForeignKey(
-                    name=None,
+                yield Reference(
                     table=model._meta.db_table,
                     columns=(str(field.column),),
                     target_table=table,
                     target_columns=(str(field.target_field.column),),
                 )
+
+
+def _generic_foreign_keys(table: str, apps: Apps) -> Iterator[Reference]:
+    """Generic foreign keys live on models only, and a migration's registry has lost them: ask the live one too."""
+    types = _content_types(table, apps)
+    if not types:
+        return
+    pk: Any = next(m for m in apps.get_models() if _table_of(m) == table and not m._meta.proxy)._meta.pk
+    everywhere = (*apps.get_models(include_auto_created=True), *live_apps.get_models(include_auto_created=True))
+    for model in everywhere:
+        for field in model._meta.private_fields:
+            if not (hasattr(field, "ct_field") and hasattr(field, "fk_field")):
+                continue
+            type_field: Any = model._meta.get_field(field.ct_field)
+            id_field: Any = model._meta.get_field(field.fk_field)
+            reference = Reference(
+                table=model._meta.db_table,
+                columns=(id_field.column,),
+                target_table=table,
+                target_columns=(pk.column,),
+                condition=compose(
+                    "c.{column} IN ({types})", column=type_field.column, types=SQL(", ".join(map(str, sorted(types))))
+                ),
+            )
+            yield reference
+            if isinstance(pk, UUIDField):
+                yield replace(reference, dashed=True)
+
+
+def _content_types(table: str, apps: Apps) -> set[int]:
+    """Ids of the content types of all models of a table, proxies included; none where there are none."""
+    try:
+        content_types: Any = apps.get_model("contenttypes", "ContentType")
+    except LookupError:
+        return set()
+    alias = router.db_for_read(content_types)
+    if content_types._meta.db_table not in get_catalogue(using=alias).tables():
+        return set()
+    names = {(m._meta.app_label, m._meta.model_name) for m in apps.get_models() if _table_of(m) == table}
+    rows = content_types._base_manager.using(alias).filter(app_label__in={label for label, _ in names})
+    return {row.pk for row in rows if (row.app_label, row.model) in names}
+
+
+def _declared(table: str, rule: DedupeRule, apps: Apps, using: str) -> Iterator[Reference]:
+    """References that only the rule knows; they point at the rule's own table."""
+    model: Any = apps.get_model(rule.model)
+    if _table_of(model) != table:
+        return
+    for soft in rule.soft_references:
+        source, column = soft_column(soft, apps, using)
+        reference = Reference(
+            table=source,
+            columns=(column,),
+            target_table=table,
+            target_columns=(model._meta.pk.column,),
+            soft=soft if soft.inside else None,
+        )
+        yield reference
+        if isinstance(model._meta.pk, UUIDField) and not soft.inside:
+            yield replace(reference, dashed=True)
+
+
+def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
+    """The table and column that a declaration names, by ``app.Model`` and field or by table and column.
+
+    Raises:
+        InvalidRule: neither is there.
+    """
+    try:
+        model: Any = apps.get_model(soft.source)
+        source, column = model._meta.db_table, model._meta.get_field(soft.field).column
+    except Exception:
+        source, column = soft.source, soft.field
+    if column not in {c.name for c in get_catalogue(using=using).columns(source)}:
+        raise InvalidRule(f"The rule declares a reference in {soft.source}.{soft.field}, but there is no such column.")
+    return source, column
+
+
+def _completed(reference: Reference, *, using: str) -> Reference:
+    """Add what the catalogue knows: an index to look rows up by, and types that differ."""
+    catalogue, rows = get_catalogue(using=using), get_rows(using=using)
+    own = {c.name: c.type for c in catalogue.columns(reference.table)}
+    target = {c.name: c.type for c in catalogue.columns(reference.target_table)}
+    pairs = [(own[c], target[t]) for c, t in zip(reference.columns, reference.target_columns, strict=True)]
+    differ = any(rows.must_convert(theirs, ours) for ours, theirs in pairs)
+    return replace(
+        reference,
+        indexed=has_index_on(catalogue.indexes(reference.table), reference.columns),
+        types=tuple(ours for ours, _ in pairs) if differ else (),
+    )
+
+
+def _with_policy(reference: Reference, rule: DedupeRule | None) -> Reference:
+    if rule is None:
+        return reference
+    policy = reference.soft.policy if reference.soft else dict(rule.references).get(reference.label, REPOINT)
+    return replace(reference, policy=policy)
 
 
 def _table_of(model: Any) -> str:

@@ -16,9 +16,10 @@ from django.apps.registry import Apps
 from integrity.backends import get_rows
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, coalesce, compose, identifier, joined, on
-from integrity.dedupe.quarantine import changes_of, quarantine_of
+from integrity.dedupe.pointing import points_at
+from integrity.dedupe.quarantine import FILLED, REPOINTED, changes_of, quarantine_of
 from integrity.dedupe.refusals import refusals_of
-from integrity.dedupe.stages import Stage, application_order
+from integrity.dedupe.stages import Stage, StagedReference, application_order
 from integrity.dedupe.target import Target
 from integrity.exceptions import IntegrityAppError
 from integrity.signals import batch_step
@@ -37,17 +38,22 @@ class SideTables:
 
     quarantine: dict[str, str]
     """By table."""
-    changes: dict[tuple[str, str], str]
-    """By table and column."""
+    changes: dict[tuple[str, str, str], str]
+    """By table, column and kind: references that moved, or fields that were filled."""
 
     @classmethod
     def prepare(cls, root: Stage, stages: tuple[Stage, ...], *, apps: Apps, using: str) -> SideTables:
         """Make what is missing of them."""
         tables = {stage.table for stage in (root, *stages)}
-        changing = {(s.table, c) for s in stages for r in s.references for c in r.columns}
+        changing = {
+            (s.table, c, FILLED if s.fills else REPOINTED) for s in stages for r in s.references for c in r.columns
+        }
         return cls(
             quarantine={table: quarantine_of(table, apps=apps, using=using) for table in sorted(tables)},
-            changes={pair: changes_of(*pair, apps=apps, using=using) for pair in sorted(changing)},
+            changes={
+                (table, column, kind): changes_of(table, column, kind=kind, apps=apps, using=using)
+                for table, column, kind in sorted(changing)
+            },
         )
 
 
@@ -66,7 +72,10 @@ class Resolver:
     ) -> None:
         self.run = run
         self.target = target
-        self.root, self.others = root, application_order(root, stages)[:-1]
+        order = application_order(root, stages)
+        self.root, self.others = root, order[: order.index(root)]
+        self.fills = order[order.index(root) + 1 :]
+        """Stages that fill fields of survivors, when the redundant rows are gone."""
         self.sides = sides
         self.indexed_key = indexed_key
         self.refusals = refusals_of(root)
@@ -89,6 +98,9 @@ class Resolver:
             done["repointed"] += self._repoint(stage, span)
         self._announce("children")
         done["removed"] = self._remove(self.root, span)
+        for stage in self.fills:
+            done["filled"] += self._repoint(stage, span)
+        self._note_survivors(span)
         self._announce("removed")
         self._check_nothing_dangles(span)
         self.rows.check_constraints_now()
@@ -100,7 +112,7 @@ class Resolver:
 
     def _recheck(self, span: Span) -> None:
         """Lock what the span touches, and refuse every unit that is not as it was when it was planned."""
-        for stage in (self.root, *self.others):
+        for stage in (self.root, *self.others, *self.fills):
             self.rows.lock_and_compare(
                 table=stage.table,
                 stage=stage.name,
@@ -132,7 +144,7 @@ class Resolver:
 
     def _refuse_unplanned_references(self, stage: Stage, other: Stage, span: Span) -> None:
         """Refuse units whose removed rows are referenced by a row that the plan does not know."""
-        for query in self._references_to_removed(stage, other, span):
+        for query in self._references_to_removed(stage, other):
             self.rows.execute(
                 compose(
                     "INSERT INTO {refusals} (unit, grp, reason) "
@@ -143,36 +155,45 @@ class Resolver:
                 span,
             )
 
-    def _references_to_removed(self, stage: Stage, other: Stage, span: Span) -> list[SQL]:
-        """Queries of the units in which a row of ``other``'s table references a removed row of ``stage``."""
-        queries = []
-        for reference in other.references:
-            if reference.target_table != stage.table:
-                continue
-            by_key = reference.target_columns == stage.pk
-            target = compose("JOIN {table} AS t ON {same}", table=stage.table, same=on("t", stage.pk, "r", stage.p))
-            queries.append(
-                compose(
-                    """
-                    SELECT r.unit, r.grp FROM {stage} AS r {target}
-                    JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
-                    WHERE r.action = 'remove' AND {in_span} AND o.{p1} IS NULL {own_planned}
-                    """,
-                    stage=stage.name,
-                    target=SQL("") if by_key else target,
-                    other=other.name,
-                    other_table=other.table,
-                    points=on(
-                        "c", reference.columns, "r" if by_key else "t", stage.p if by_key else reference.target_columns
-                    ),
-                    is_planned=on("o", other.p, "c", other.pk),
-                    own=self._own_plan(other, join=True),
-                    own_planned=self._own_plan(other, join=False),
-                    p1=other.p[0],
-                    in_span=in_span(self.refusals),
-                )
+    def _references_to_removed(self, stage: Stage, other: Stage) -> list[SQL]:
+        """Queries of the units in which a row of ``other``'s table references a removed row of ``stage``, unplanned."""
+        return [
+            compose(
+                """
+                SELECT r.unit, r.grp FROM {stage} AS r {target}
+                JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
+                WHERE r.action = 'remove' AND {in_span} AND o.{p1} IS NULL {own_planned}
+                """,
+                stage=stage.name,
+                target=self._target_of(reference, stage),
+                other=other.name,
+                other_table=other.table,
+                points=self._points(reference, stage),
+                is_planned=on("o", other.p, "c", other.pk),
+                own=self._own_plan(other, join=True),
+                own_planned=self._own_plan(other, join=False),
+                p1=other.p[0],
+                in_span=in_span(self.refusals),
             )
-        return queries
+            for reference in other.references
+            if reference.target_table == stage.table and (not reference.inside or stage is self.root)
+        ]
+
+    def _target_of(self, reference: StagedReference, stage: Stage) -> SQL:
+        """A join to the removed row itself, where the reference does not hold its primary key."""
+        if reference.inside or reference.target_columns == stage.pk:
+            return SQL("")
+        return compose("JOIN {table} AS t ON {same}", table=stage.table, same=on("t", stage.pk, "r", stage.p))
+
+    def _points(self, reference: StagedReference, stage: Stage) -> SQL:
+        """Condition: ``c`` references the removed row ``r`` (or ``t``, see ``_target_of``)."""
+        if reference.inside:
+            return self.rows.holds(
+                SQL("c"), reference.columns[0], inside=reference.inside, path=reference.path, value=SQL("r.p1")
+            )
+        if reference.target_columns == stage.pk:
+            return points_at(reference, "r", stage.p, self.rows)
+        return points_at(reference, "t", reference.target_columns, self.rows)
 
     def _own_plan(self, other: Stage, *, join: bool) -> SQL:
         """In a table that references itself, a row that is itself removed does not count as a reference."""
@@ -224,7 +245,8 @@ class Resolver:
                 "integrity_group": SQL("r.grp"),
                 "integrity_reason": SQL("r.kind"),
                 **{f"integrity_survivor_{n}": SQL(f"r.{s}") for n, s in enumerate(stage.s, 1)},
-                "integrity_survivor_fp": self._survivor_fp(stage),
+                # Compared under lock, and not changed since; see also _note_survivors.
+                "integrity_survivor_fp": SQL("r.survivor_fp" if stage is self.root else "CAST(NULL AS bigint)"),
                 "integrity_at": SQL("CURRENT_TIMESTAMP"),
             },
             span=span,
@@ -233,17 +255,28 @@ class Resolver:
         self._expect(moved, self._planned(stage, "remove", span), f"rows removed from {stage.table}")
         return moved
 
-    def _survivor_fp(self, stage: Stage) -> SQL:
-        """The survivor's fingerprint as this run leaves it, which undo compares with what it finds."""
-        if stage is not self.root:
-            return SQL("CAST(NULL AS bigint)")
-        if all(other.table != stage.table for other in self.others):
-            return SQL("r.survivor_fp")  # compared under lock, and not changed since
-        return compose(
-            "(SELECT {fp} FROM {table} AS v WHERE {same})",
-            fp=self.rows.fingerprint(stage.table, stage.columns, alias="v"),
-            table=stage.table,
-            same=on("v", stage.pk, "r", stage.s),
+    def _note_survivors(self, span: Span) -> None:
+        """Where a batch changes rows of its own table, keep the survivors' fingerprints as they are afterwards."""
+        if all(stage.table != self.root.table for stage in (*self.others, *self.fills)):
+            return
+        self.rows.execute(
+            compose(
+                """
+                UPDATE {quarantine} SET integrity_survivor_fp = {fp} FROM {table} AS v
+                WHERE {same} AND {quarantine}.integrity_run = %s
+                  AND {quarantine}.integrity_unit > %s AND {quarantine}.integrity_unit <= %s
+                """,
+                quarantine=self.sides.quarantine[self.root.table],
+                fp=self.rows.fingerprint(self.root.table, self.root.columns, alias="v"),
+                table=self.root.table,
+                same=on(
+                    "v",
+                    self.root.pk,
+                    self.sides.quarantine[self.root.table],
+                    tuple(f"integrity_survivor_{n}" for n in range(1, len(self.root.pk) + 1)),
+                ),
+            ),
+            (self.run, *span),
         )
 
     def _repoint(self, stage: Stage, span: Span) -> int:
@@ -286,7 +319,7 @@ class Resolver:
                 FROM {table} AS t JOIN {stage} AS r ON {same}
                 WHERE r.action = 'repoint' AND {new} IS NOT NULL AND {in_span}
                 """,
-                changes=self.sides.changes[(stage.table, column)],
+                changes=self.sides.changes[(stage.table, column, FILLED if stage.fills else REPOINTED)],
                 pk=SQL(", ".join(f"pk{n}" for n in range(1, len(stage.pk) + 1))),
                 after=after,
                 run=SQL(str(int(self.run))),
@@ -327,20 +360,20 @@ class Resolver:
     def _check_nothing_dangles(self, span: Span) -> None:
         for other in self.others:
             for reference in other.references:
-                stage = next((s for s in (self.root, *self.others) if s.table == reference.target_table), None)
-                if stage is None or reference.target_columns != stage.pk:
-                    continue
-                dangling = self.rows.value(
-                    compose(
-                        """
-                        SELECT COUNT(*) FROM {stage} AS r JOIN {table} AS c ON {points}
-                        WHERE r.action = 'remove' AND {in_span}
-                        """,
-                        stage=stage.name,
-                        table=other.table,
-                        points=on("c", reference.columns, "r", stage.p),
-                        in_span=in_span(self.refusals),
-                    ),
-                    span,
-                )
-                self._expect(int(dangling), 0, f"rows of {other.table} that reference removed rows of {stage.table}")
+                for stage in (self.root, *self.others):
+                    if reference.target_table == stage.table and reference.target_columns == stage.pk:
+                        self._check_none_left(reference, other, stage, span)
+
+    def _check_none_left(self, reference: StagedReference, other: Stage, stage: Stage, span: Span) -> None:
+        left = self.rows.value(
+            compose(
+                "SELECT COUNT(*) FROM {stage} AS r JOIN {table} AS c ON {points} "
+                "WHERE r.action = 'remove' AND {in_span}",
+                stage=stage.name,
+                table=other.table,
+                points=self._points(reference, stage),
+                in_span=in_span(self.refusals),
+            ),
+            span,
+        )
+        self._expect(int(left), 0, f"rows of {other.table} that reference removed rows of {stage.table}")

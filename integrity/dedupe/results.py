@@ -53,6 +53,8 @@ class PlanSummary:
     incomplete: int
     conflicting: int
     max_distance: float | None
+    filled: int
+    """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]
     refused: tuple[Refusal, ...]
     expires_at: datetime

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import F, Q, UniqueConstraint
 from django.db.models.expressions import OrderBy
@@ -11,9 +12,42 @@ from django.db.models.expressions import OrderBy
 from integrity.dedupe.keep import Earliest, Keep
 from integrity.exceptions import IntegrityAppError
 
+REPOINT: Final = "repoint"
+QUARANTINE: Final = "quarantine"
+REFUSE: Final = "refuse"
+POLICIES: Final = (REPOINT, QUARANTINE, REFUSE)
+"""What may happen to rows that reference a redundant row: follow the survivor, go too, or keep the group as it is."""
+
+KEEP: Final = "keep"
+IDENTICAL_ONLY: Final = "identical-only"
+CONFLICTS: Final = (KEEP, IDENTICAL_ONLY, REFUSE)
+"""What may happen to redundant rows that say something else than the survivor."""
+
+MERGES: Final = ("first-not-null", "max", "min", "sum", "latest")
+"""How a field of the survivor may be filled from the whole group."""
+
 
 class InvalidRule(IntegrityAppError):
     """The rule does not fit its model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftReference:
+    """Ids of the rule's rows in a column that is no foreign key.
+
+    Args:
+        source: ``app_label.Model``, or the name of a table that has no model.
+        field: the field, or column, that holds the id or ids.
+        inside: "" where the value is the id; ``array`` for an array of ids; ``json`` for ids in a JSON document.
+        path: for ``json``, the object keys that lead to the id, or to an array of ids.
+        policy: as for any reference.
+    """
+
+    source: str
+    field: str
+    inside: str = ""
+    path: tuple[str, ...] = ()
+    policy: str = REPOINT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +65,11 @@ class DedupeRule:
         content: the fields that tell "identical" from "conflicting"; default: all but key, primary key, ``ignore``.
         ignore: fields that may differ between identical rows.
         clock: the field that tells a row's age, for ``--keep earliest`` and ``latest``.
+        conflict: ``keep`` (the rest goes to quarantine), ``identical-only`` (only rows that equal the survivor in
+            every column but primary key and ``ignore`` go), ``refuse`` (no group is touched: report only).
+        merge: fields of the survivor to be filled from the group: ``{"seen_at": "max"}``; see ``MERGES``.
+        references: policies other than repoint, by ``table.column``.
+        soft_references: ids of this rule's rows in columns that are no foreign keys.
         vector: a field holding vectors, for the distance shown with conflicting rows.
         name: what commands and books call it; default: the model's label and its key.
     """
@@ -42,6 +81,10 @@ class DedupeRule:
     complete: tuple[Q, ...] = ()
     content: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    conflict: str = KEEP
+    merge: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+    soft_references: tuple[SoftReference, ...] = ()
     vector: str | None = None
     clock: str = ""
     name: str = ""
@@ -49,6 +92,10 @@ class DedupeRule:
     def __post_init__(self) -> None:
         if bool(self.fields) == bool(self.constraint):
             raise InvalidRule(f"Rule for {self.model}: give either `fields` or `constraint`.")
+        policies = (*self.references.values(), *(soft.policy for soft in self.soft_references))
+        for words, allowed in (((self.conflict,), CONFLICTS), (self.merge.values(), MERGES), (policies, POLICIES)):
+            if unknown := sorted(set(words) - set(allowed)):
+                raise InvalidRule(f"Rule for {self.model}: {unknown[0]!r} is none of {', '.join(allowed)}.")
         if not self.name:
             object.__setattr__(self, "name", f"{self.model}:{self._key_name()}")
 

@@ -7,17 +7,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from integrity.backends.rows import numbered
+from integrity.dedupe.rule import REPOINT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedReference:
-    """Reference number ``number`` (from 1) of a stage: these columns point at a row of the target table."""
+    """Reference number ``number`` (from 1) of a stage: these columns point at a row of the target table.
+
+    The other attributes are those of ``references.Reference``. A stage that fills fields of survivors has its
+    columns here as well, without a target.
+    """
 
     number: int
     columns: tuple[str, ...]
-    target_table: str
-    target_columns: tuple[str, ...]
+    target_table: str = ""
+    target_columns: tuple[str, ...] = ()
     indexed: bool = True
+    types: tuple[str, ...] = ()
+    dashed: bool = False
+    condition: str = ""
+    policy: str = REPOINT
+    inside: str = ""
+    path: tuple[str, ...] = ()
 
     @property
     def old(self) -> tuple[str, ...]:
@@ -28,6 +39,11 @@ class StagedReference:
     def new(self) -> tuple[str, ...]:
         """The stage's columns with the values after; NULL where the row does not change here."""
         return numbered(f"n{self.number}_", len(self.columns))
+
+    @property
+    def grp(self) -> str:
+        """The stage's column with the group of the row that this reference points at."""
+        return f"g{self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,41 +64,46 @@ class Stage:
     def s(self) -> tuple[str, ...]:
         return numbered("s", len(self.pk))
 
+    @property
+    def plain(self) -> tuple[StagedReference, ...]:
+        """The references that are columns; not ids inside arrays or documents, nor fields to be filled."""
+        return tuple(r for r in self.references if r.target_table and not r.inside)
+
+    @property
+    def fills(self) -> bool:
+        """Whether it fills fields of survivors."""
+        return any(not reference.target_table for reference in self.references)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Stage:
         references = tuple(
-            StagedReference(
-                number=reference["number"],
-                columns=tuple(reference["columns"]),
-                target_table=reference["target_table"],
-                target_columns=tuple(reference["target_columns"]),
-                indexed=reference["indexed"],
-            )
+            StagedReference(**{key: _frozen(value) for key, value in reference.items()})
             for reference in data["references"]
         )
-        return cls(
-            name=data["name"],
-            table=data["table"],
-            pk=tuple(data["pk"]),
-            columns=tuple(data["columns"]),
-            references=references,
-        )
+        return cls(**{**{key: _frozen(value) for key, value in data.items()}, "references": references})
+
+
+def _frozen(value: Any) -> Any:
+    """JSON has lists for tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def application_order(root: Stage, others: Iterable[Stage]) -> tuple[Stage, ...]:
-    """Order stages so that each comes before the tables it points at, and the rule's own table last.
+    """Order stages so that each comes before the tables it points at, the rule's own table after all of them.
 
-    Rows that reference a redundant row must have moved away before it goes. Tables that point at each other in a
-    ring keep the order in which they were met, latest first.
+    Rows that reference a redundant row must have moved away before it goes; fields of survivors are filled last,
+    when the redundant rows no longer hold the values. Tables that point at each other in a ring keep the order in
+    which they were met, latest first.
     """
-    waiting = list(others)[::-1]
+    known = list(others)[::-1]
+    waiting = [stage for stage in known if not stage.fills]
     ordered: list[Stage] = []
     while waiting:
         pointed_at = {r.target_table for stage in waiting for r in stage.references if r.target_table != stage.table}
         free = next((stage for stage in waiting if stage.table not in pointed_at), waiting[0])
         waiting.remove(free)
         ordered.append(free)
-    return (*ordered, root)
+    return (*ordered, root, *(stage for stage in known if stage.fills))

@@ -23,7 +23,7 @@ from integrity.dedupe import states
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.plan import load_plan, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
-from integrity.dedupe.quarantine import side_tables_of
+from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
 from integrity.dedupe.resolver import Span, VerificationFailed
 from integrity.dedupe.results import Refusal, UndoSummary
 from integrity.dedupe.stages import application_order
@@ -91,7 +91,9 @@ class _Undo:
         """The rule's own table first, then the tables that reference it, and those that reference them."""
         self.root_table = root.table
         self.quarantines = [kept for table in self.tables for kept in self._kept(table, "quarantine")]
-        self.changes = [kept for table in self.tables for kept in self._kept(table, "changes")]
+        self.changes = [kept for table in self.tables for kept in self._kept(table, REPOINTED)]
+        self.fills = [kept for table in self.tables for kept in self._kept(table, FILLED)]
+        self.all = (*self.quarantines, *self.changes, *self.fills)
 
     def _kept(self, table: str, kind: str) -> list[_Kept]:
         """The table's side tables that hold anything of this run."""
@@ -110,7 +112,7 @@ class _Undo:
                     pk=catalogue.primary_key(table),
                     names=tuple(name for name in names if name in have),
                     whole=have >= set(names),
-                    column=names[-1] if kind == "changes" else "",
+                    column=names[-1] if kind != "quarantine" else "",
                 )
             )
         return found
@@ -145,7 +147,7 @@ class _Undo:
             " UNION ",
             (
                 compose("SELECT integrity_unit, integrity_group, integrity_run FROM {name}", name=kept.name)
-                for kept in (*self.quarantines, *self.changes)
+                for kept in self.all
             ),
         )
         if not kept:
@@ -195,6 +197,8 @@ class _Undo:
 
     def _restore(self, span: Span) -> Counter[str]:
         done: Counter[str] = Counter()
+        for kept in self.fills:
+            self._point_back(kept, span)
         for table in self.tables:
             for kept in self.quarantines:
                 if kept.table == table:
@@ -202,7 +206,7 @@ class _Undo:
             for kept in self.changes:
                 if kept.table == table:
                     done["repointed"] += self._point_back(kept, span)
-        for kept in (*self.quarantines, *self.changes):
+        for kept in self.all:
             self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
@@ -276,7 +280,7 @@ class _Undo:
                     )
             if kept.table == self.root_table and kept.whole:
                 self._refuse_edited_survivors(kept, span)
-        for kept in self.changes:
+        for kept in (*self.changes, *self.fills):
             self._refuse_edited_references(kept, span)
 
     def _refuse_where(self, kept: _Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str) -> None:
@@ -361,7 +365,7 @@ class _Undo:
                     compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=kept.name), (self.run.pk,)
                 )
             )
-            for kept in (*self.quarantines, *self.changes)
+            for kept in self.all
         )
         if left == 0:
             states.move_to(self.run, states.UNDONE, using=self.using, finished_at=Now())

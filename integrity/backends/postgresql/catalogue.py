@@ -69,7 +69,9 @@ class PostgreSQLCatalogue:
                    ARRAY(SELECT a.attname::text
                          FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS p (attnum, position)
                          LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
-                         ORDER BY p.position)
+                         ORDER BY p.position),
+                   ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, n, TRUE)
+                         FROM generate_series(1, i.indnkeyatts) AS n)
             FROM pg_catalog.pg_index AS i
             JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
             LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
@@ -90,9 +92,11 @@ class PostgreSQLCatalogue:
                 deferrable=deferrable,
                 definition=definition,
                 columns=tuple(columns),
+                keys=tuple(keys),
             )
             for (
                 name, unique, primary, valid, predicate, constraint, nulls_distinct, deferrable, definition, columns,
+                keys,
             ) in rows
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.postgresql.embedded import holds, replaced
 from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 
@@ -76,6 +77,18 @@ class PostgreSQLRows(Rows):
         except DatabaseError:
             return False
         return True
+
+    def must_convert(self, source: str, target: str) -> bool:
+        return _family(source) != _family(target)
+
+    def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
+        return SQL(f"CAST({value} AS {to})")
+
+    def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:
+        return holds(compose("{of}.{column}", of=of, column=column), inside=inside, path=path, id=value)
+
+    def replaced(self, of: SQL, column: str, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
+        return replaced(compose("{of}.{column}", of=of, column=column), inside=inside, path=path, pairs=pairs)
 
     def place(self, alias: str) -> SQL:
         return compose("{alias}.ctid", alias=alias)
@@ -191,3 +204,11 @@ class PostgreSQLRows(Rows):
             ),
             span,
         )
+
+
+def _family(kind: str) -> str:
+    """Types that compare with each other by an index of either."""
+    base = kind.partition("(")[0].strip()
+    if base in ("smallint", "integer", "bigint"):
+        return "integer"
+    return "text" if base in ("text", "character varying", "character") else base

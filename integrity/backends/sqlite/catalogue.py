@@ -9,7 +9,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import Column, ForeignKey, Index
 
-_WHERE = re.compile(r"\)\s*WHERE\s+(?P<predicate>.+)$", re.IGNORECASE | re.DOTALL)
+_ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", re.IGNORECASE)
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
+_ORDER = re.compile(r"\s+(?:ASC|DESC)$", re.IGNORECASE)
+_WHERE = re.compile(r"\s*WHERE\s+(?P<predicate>.+)$", re.IGNORECASE | re.DOTALL)
 
 
 class SQLiteCatalogue:
@@ -50,22 +53,24 @@ class SQLiteCatalogue:
             """,
             table,
         )
-        found = [
-            Index(
-                name=name,
-                columns=self._index_columns(name),
-                unique=bool(unique),
-                primary=origin == "pk",
-                predicate=_predicate(sql),
-                constraint=origin in ("u", "pk"),
-                definition=sql,
-            )
-            for name, unique, origin, sql in rows
-        ]
+        found = [self._index(name, bool(unique), origin, sql) for name, unique, origin, sql in rows]
         key = self.primary_key(table)
         if key and not any(index.primary for index in found):  # INTEGER PRIMARY KEY is the rowid: no index is listed
             found.append(Index(name="", columns=key, unique=True, primary=True, constraint=True))
         return tuple(found)
+
+    def _index(self, name: str, unique: bool, origin: str, sql: str) -> Index:
+        columns = self._index_columns(name)
+        return Index(
+            name=name,
+            columns=columns,
+            keys=_keys(sql) if sql else tuple(f'"{column}"' for column in columns),
+            unique=unique,
+            primary=origin == "pk",
+            predicate=_predicate(sql),
+            constraint=origin in ("u", "pk"),
+            definition=sql,
+        )
 
     def _index_columns(self, index: str) -> tuple[str | None, ...]:
         return tuple(n for (n,) in self._rows("SELECT name FROM pragma_index_info(%s) ORDER BY seqno", index))
@@ -108,5 +113,29 @@ class SQLiteCatalogue:
 
 
 def _predicate(sql: str) -> str | None:
-    found = _WHERE.search(sql)
+    """What follows WHERE after the key's closing parenthesis."""
+    _, end = _key_list(sql)
+    found = _WHERE.match(sql, end)
     return found["predicate"].strip() if found else None
+
+
+def _keys(sql: str) -> tuple[str, ...]:
+    """The parts of an index's key: SQLite keeps the text of CREATE INDEX and nothing finer."""
+    parts, _ = _key_list(sql)
+    return tuple(_ORDER.sub("", part.strip()) for part in parts)
+
+
+def _key_list(sql: str) -> tuple[list[str], int]:
+    """The text between the outer parentheses, split at its own commas, and where it ends."""
+    start = _ON.search(sql)
+    if start is None:
+        return [], len(sql)
+    parts, depth, begin = [], 1, start.end()
+    for token in _TOKEN.finditer(sql, start.end()):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if depth == 0 or (depth == 1 and token[0] == ","):
+            parts.append(sql[begin : token.start()])
+            begin = token.end()
+        if depth == 0:
+            return parts, token.end()
+    return parts, len(sql)

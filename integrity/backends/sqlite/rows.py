@@ -10,6 +10,8 @@ from typing import Any
 
 from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.sqlite.embedded import holds, replaced
+from integrity.backends.sqlite.types import affinity
 
 _MOST_ARGUMENTS = 100  # SQLITE_MAX_FUNCTION_ARG is 100 in older builds
 
@@ -68,7 +70,27 @@ class SQLiteRows(Rows):
         raw.create_function("integrity_fingerprint", -1, fingerprint, deterministic=True)
         raw.create_aggregate("integrity_digest", -1, _Sum)
 
-    def place(self, alias: str) -> SQL:  # noqa: ARG002 - a table WITHOUT ROWID has none
+    hex_ids = True
+
+    def must_convert(self, source: str, target: str) -> bool:
+        return affinity(target) == "TEXT" and affinity(source) != "TEXT"
+
+    def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
+        if not dashed:
+            return SQL(f"CAST({value} AS TEXT)")
+        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        return joined(" || '-' || ", (f"substr({value}, {start}, {length})" for start, length in parts))
+
+    def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:
+        return holds(compose("{of}.{column}", of=of, column=column), path=path, id=value, dashed=self._dashed)
+
+    def replaced(self, of: SQL, column: str, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
+        return replaced(compose("{of}.{column}", of=of, column=column), path=path, pairs=pairs, dashed=self._dashed)
+
+    def _dashed(self, value: SQL) -> SQL:
+        return self.convert(value, to="TEXT", dashed=True)
+
+    def place(self, alias: str) -> SQL:
         return SQL("0")
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:

@@ -1,0 +1,147 @@
+"""Couplings: groups that one row ties together must be treated in one transaction. They share a *unit*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from integrity.backends import get_rows
+from integrity.backends.sql import SQL, compose, joined, on
+from integrity.dedupe.pointing import points_at
+from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.stages import Stage, StagedReference
+
+
+def couple(root: Stage, others: Sequence[Stage], *, using: str) -> None:
+    """Give groups that a row ties together the same unit: the smallest of their numbers."""
+    rows = get_rows(using=using)
+    pairs = joined(" UNION ", _pairs(root, others, using=using))
+    units = f"{root.name}_units"
+    if not pairs:
+        return
+    rows.execute(
+        compose(
+            """
+            CREATE TABLE {units} AS SELECT a, b, a AS unit FROM (
+                SELECT a, b FROM ({pairs}) AS x UNION SELECT b, a FROM ({pairs}) AS y
+                UNION SELECT a, a FROM ({pairs}) AS z
+            ) AS p
+            """,
+            units=units,
+            pairs=pairs,
+        )
+    )
+    if rows.value(compose("SELECT COUNT(*) FROM {units}", units=units)):
+        _spread(units, using=using)
+        for name in (*(stage.name for stage in (root, *others)), refusals_of(root)):
+            rows.execute(
+                compose(
+                    "UPDATE {name} SET unit = u.unit FROM {units} AS u "
+                    "WHERE {name}.grp = u.a AND u.b = u.a AND {name}.unit <> u.unit",
+                    name=name,
+                    units=units,
+                )
+            )
+    rows.drop(units)
+
+
+def _spread(units: str, *, using: str) -> None:
+    """Let the smallest number of every connected component reach all its members."""
+    while get_rows(using=using).execute(
+        compose(
+            """
+            UPDATE {units} SET unit = n.least FROM (
+                SELECT e.a, MIN(o.unit) AS least FROM {units} AS e JOIN {units} AS o ON o.a = e.b GROUP BY e.a
+            ) AS n WHERE {units}.a = n.a AND {units}.unit > n.least
+            """,
+            units=units,
+        )
+    ):
+        pass
+
+
+def _pairs(root: Stage, others: Sequence[Stage], *, using: str) -> list[SQL]:
+    """Queries of pairs (a, b) of groups."""
+    pairs = []
+    for stage in others:
+        for one, two in combinations([reference.grp for reference in stage.references], 2):
+            pairs.append(
+                compose(
+                    "SELECT {one} AS a, {two} AS b FROM {stage} WHERE {one} <> {two}",
+                    one=one,
+                    two=two,
+                    stage=stage.name,
+                )
+            )
+        pairs.append(_heirs_of_other_groups(stage))
+        pairs += [_several_groups_inside(stage, root, r, using=using) for r in stage.references if r.inside]
+    for one_stage, other_stage in combinations((root, *others), 2):
+        if one_stage.table == other_stage.table:
+            pairs.append(_same_row(one_stage, other_stage))
+    for stage in others:
+        if stage.table == root.table:
+            pairs += [_removed_and_pointing(root, r, using=using) for r in stage.plain if r.target_table == root.table]
+    return pairs
+
+
+def _heirs_of_other_groups(stage: Stage) -> SQL:
+    """A row of one group yields to a row that belongs to another."""
+    return compose(
+        "SELECT l.grp AS a, w.grp AS b FROM {stage} AS l JOIN {stage} AS w ON {is_heir} "
+        "WHERE l.action = 'remove' AND l.grp <> w.grp",
+        stage=stage.name,
+        is_heir=on("w", stage.p, "l", stage.s),
+    )
+
+
+def _same_row(one: Stage, other: Stage) -> SQL:
+    """One row is staged twice, in two columns or as a member of a group and as a reference."""
+    return compose(
+        "SELECT r.grp AS a, t.grp AS b FROM {one} AS r JOIN {other} AS t ON {same} WHERE r.grp <> t.grp",
+        one=one.name,
+        other=other.name,
+        same=on("r", one.p, "t", other.p),
+    )
+
+
+def _removed_and_pointing(root: Stage, reference: StagedReference, *, using: str) -> SQL:
+    """In a table that references itself: a removed row of one group points at a removed row of another."""
+    return compose(
+        """
+        SELECT r.grp AS a, m.grp AS b FROM {root} AS r JOIN {table} AS c ON {same} JOIN {root} AS m ON {points}
+        WHERE r.action = 'remove' AND m.action = 'remove' AND r.grp <> m.grp
+        """,
+        root=root.name,
+        table=root.table,
+        same=on("c", root.pk, "r", root.p),
+        points=points_at(reference, "m", root.p, get_rows(using=using))
+        if reference.target_columns == root.pk
+        else _by_target(root, reference, using=using),
+    )
+
+
+def _by_target(root: Stage, reference: StagedReference, *, using: str) -> SQL:
+    """The same where the reference holds another column of the target than its primary key."""
+    return compose(
+        "EXISTS (SELECT 1 FROM {table} AS t WHERE {is_row} AND {points})",
+        table=root.table,
+        is_row=on("t", root.pk, "m", root.p),
+        points=points_at(reference, "t", reference.target_columns, get_rows(using=using)),
+    )
+
+
+def _several_groups_inside(stage: Stage, root: Stage, reference: StagedReference, *, using: str) -> SQL:
+    """One array or document holds ids of rows of several groups."""
+    return compose(
+        """
+        SELECT st.grp AS a, r.grp AS b FROM {stage} AS st JOIN {table} AS c ON {same}
+        JOIN {root} AS r ON r.action = 'remove' AND {holds} WHERE r.grp <> st.grp
+        """,
+        stage=stage.name,
+        table=stage.table,
+        same=on("c", stage.pk, "st", stage.p),
+        root=root.name,
+        holds=get_rows(using=using).holds(
+            SQL("c"), reference.columns[0], inside=reference.inside, path=reference.path, value=SQL("r.p1")
+        ),
+    )

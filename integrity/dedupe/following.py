@@ -1,0 +1,297 @@
+"""Follow a merge into the tables that reference it: which rows move, which go, which groups must be left alone.
+
+Each table that references removed rows gets a stage: every referencing row with its old and new values. Rows that
+would then not be unique are collisions (``collisions.py``): they are removed in favour of the row they meet, and the
+tables that reference *them* are followed in turn, until nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.apps.registry import Apps
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.rows import Query, Rows
+from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
+from integrity.dedupe.collisions import mark_collisions
+from integrity.dedupe.embedded_ids import select_embedded
+from integrity.dedupe.pointing import written
+from integrity.dedupe.references import Reference, references_to
+from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
+from integrity.dedupe.stages import Stage, StagedReference
+from integrity.dedupe.target import NoPrimaryKey
+from integrity.exceptions import IntegrityAppError
+
+_MOST_PASSES = 20
+
+
+class EndlessMerge(IntegrityAppError):
+    """Merging children kept causing new collisions."""
+
+
+class Following:
+    """The stages of all tables that a plan touches, grown by ``follow``."""
+
+    def __init__(self, *, root: Stage, rule: DedupeRule, apps: Apps, using: str, refusals: str) -> None:
+        self.root = root
+        self.stages: dict[str, Stage] = {}
+        """Of the other tables, by table; a table that references itself has one beside the root."""
+        self._rule, self._apps, self._using, self._refusals = rule, apps, using, refusals
+        self._rows: Rows = get_rows(using=using)
+        self._made = 0
+        self._known: dict[str, tuple[Reference, ...]] = {}
+
+    def follow(self) -> None:
+        """Stage every table that is reached.
+
+        Raises:
+            NoPrimaryKey: a referencing table has none.
+            EndlessMerge: collisions kept causing collisions.
+        """
+        waiting = list(dict.fromkeys(r.table for r in self._plain(self.root.table)))
+        passes = 0
+        while waiting:
+            table = waiting.pop(0)
+            passes += 1
+            if passes > _MOST_PASSES * (len(self.stages) + 1):
+                raise EndlessMerge(f"Merging rows of {table!r} keeps causing collisions in a ring of tables.")
+            before = self._removed(self.stages[table]) if table in self.stages else 0
+            self._stage(table)
+            if self._removed(self.stages[table]) != before:
+                waiting += [r.table for r in self._plain(table) if r.table not in waiting]
+        for reference in self._references(self.root.table):
+            if reference.soft is not None:
+                self._stage_embedded(reference)
+
+    def _references(self, table: str) -> tuple[Reference, ...]:
+        if table not in self._known:
+            self._known[table] = references_to(table, apps=self._apps, using=self._using, rule=self._rule)
+        return self._known[table]
+
+    def _plain(self, table: str) -> tuple[Reference, ...]:
+        return tuple(reference for reference in self._references(table) if reference.soft is None)
+
+    def _removed(self, stage: Stage) -> int:
+        return int(self._rows.value(compose("SELECT COUNT(*) FROM {stage} WHERE action = 'remove'", stage=stage.name)))
+
+    def _stage(self, table: str) -> None:
+        """Make, or make again, the stage of one referencing table from all that is known by now."""
+        stage, sources = self._describe(table)
+        self._rows.drop(stage.name)
+        self._rows.create_as(stage.name, self._select(stage, sources))
+        self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
+        self._follow_policies(stage)
+        mark_collisions(stage, root=self.root, using=self._using)
+        old, self.stages[table] = self.stages.get(table), stage
+        if old is not None:
+            self._rows.drop(old.name)
+
+    def _describe(self, table: str) -> tuple[Stage, list[Stage]]:
+        """The stage to be, and for each of its references the stage of the rows it points at."""
+        pairs = [
+            (reference, parent)
+            for parent in (self.root, *filter(self._removed, self.stages.values()))
+            for reference in self._plain(parent.table)
+            if reference.table == table
+        ]
+        return self._named(table, [reference for reference, _ in pairs]), [parent for _, parent in pairs]
+
+    def _named(self, table: str, references: Sequence[Reference]) -> Stage:
+        catalogue = get_catalogue(using=self._using)
+        pk = catalogue.primary_key(table)
+        if not pk:
+            raise NoPrimaryKey(
+                f"Table {table!r} references {references[0].target_table!r} and has no primary key, so its rows cannot "
+                "be told apart. Add one first."
+            )
+        self._made += 1
+        return Stage(
+            name=f"{self.root.name}_{self._made}",
+            table=table,
+            pk=pk,
+            columns=tuple(c.name for c in catalogue.columns(table) if not c.generated),
+            references=tuple(_staged(number, reference) for number, reference in enumerate(references, 1)),
+        )
+
+    def _select(self, stage: Stage, sources: Sequence[Stage]) -> Query:
+        """Every row that references a removed row, with old and new values of each reference."""
+        maps = {r: _map(r, source, self._rows) for r, source in zip(stage.references, sources, strict=True)}
+        affected = joined(
+            " UNION ",
+            (
+                compose(
+                    "SELECT {pk} FROM {map} AS m JOIN {table} AS c ON {points}",
+                    pk=columns(stage.pk, of="c"),
+                    map=a_map,
+                    table=stage.table,
+                    points=_matches(r, "m"),
+                )
+                for r, a_map in maps.items()
+            ),
+        )
+        sides = joined(
+            " ",
+            (
+                compose("LEFT JOIN {map} AS {m} ON {points}", map=a_map, m=_side(r), points=_matches(r, _side(r)))
+                for r, a_map in maps.items()
+            ),
+        )
+        values = columns_of(maps)
+        return Query(
+            sql=compose(
+                """
+                SELECT {group} AS grp, {group} AS unit, {position} AS pos, 'repoint' AS action, 'reference' AS kind,
+                       {keys}, {heirs}, {values}, CAST(NULL AS bigint) AS fp
+                FROM ({affected}) AS a JOIN {table} AS c ON {same} {sides} {staying}
+                ORDER BY 1
+                """,
+                group=coalesce(*(compose("{m}.{g}", m=_side(r), g=r.grp) for r in maps)),
+                position=coalesce(*(compose("{m}.pos", m=_side(r)) for r in maps)),
+                keys=named("c", stage.pk, stage.p),
+                heirs=joined(
+                    ", ",
+                    (
+                        compose("CASE WHEN 1 = 0 THEN c.{own} END AS {s}", own=own, s=s)
+                        for own, s in zip(stage.pk, stage.s, strict=True)
+                    ),
+                ),
+                values=values,
+                affected=affected,
+                table=stage.table,
+                same=on("c", stage.pk, "a", stage.pk),
+                sides=sides,
+                staying=self._not_removed_by_root(stage),
+            )
+        )
+
+    def _not_removed_by_root(self, stage: Stage) -> SQL:
+        """In the rule's own table: leave out rows that go anyway."""
+        if stage.table != self.root.table:
+            return SQL("")
+        return compose(
+            "WHERE NOT EXISTS (SELECT 1 FROM {root} AS x WHERE x.action = 'remove' AND {same})",
+            root=self.root.name,
+            same=on("x", self.root.p, "c", stage.pk),
+        )
+
+    def _follow_policies(self, stage: Stage) -> None:
+        """Let rows go that go with what they reference; refuse the groups whose references may not move."""
+        for reference in stage.plain:
+            if reference.policy == REFUSE:
+                label = f"{stage.table}.{', '.join(reference.columns)}"
+                self._refuse(stage, f"{reference.grp} IS NOT NULL", f"the rule refuses to move references of {label}")
+            # No new value although the target goes: it went without an heir.
+            lost = f"{reference.grp} IS NOT NULL AND {reference.new[0]} IS NULL"
+            if reference.policy == QUARANTINE:
+                self._quarantine(stage, f"{reference.grp} IS NOT NULL")
+            else:
+                self._refuse(stage, lost, f"a row of {stage.table} references a row that goes without an heir")
+
+    def _quarantine(self, stage: Stage, condition: str) -> None:
+        self._rows.execute(
+            compose(
+                """
+                UPDATE {stage} SET action = 'remove', kind = 'policy',
+                    fp = (SELECT {fp} FROM {table} AS c WHERE {same})
+                WHERE {condition}
+                """,
+                stage=stage.name,
+                table=stage.table,
+                fp=self._rows.fingerprint(stage.table, stage.columns, alias="c"),
+                same=on("c", stage.pk, stage.name, stage.p),
+                condition=SQL(condition),
+            )
+        )
+
+    def _refuse(self, stage: Stage, condition: str, reason: str) -> None:
+        self._rows.execute(
+            compose(
+                "INSERT INTO {refusals} (unit, grp, reason) "
+                "SELECT DISTINCT unit, grp, %s FROM {stage} WHERE {condition}",
+                refusals=self._refusals,
+                stage=stage.name,
+                condition=SQL(condition),
+            ),
+            (reason,),
+        )
+
+    def _stage_embedded(self, reference: Reference) -> None:
+        """Stage the rows of one column that holds ids inside an array or a document."""
+        stage = self._named(reference.table, [reference])
+        self._rows.drop(stage.name)
+        self._rows.create_as(
+            stage.name, select_embedded(stage, self.root, beside=self.stages.get(stage.table), rows=self._rows)
+        )
+        self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
+        if stage.references[0].policy == REFUSE:
+            self._refuse(stage, "1 = 1", f"the rule refuses to change {reference.label}")
+        self.stages[f"{reference.table}.{reference.columns[0]}"] = stage
+
+
+def _staged(number: int, reference: Reference) -> StagedReference:
+    return StagedReference(
+        number=number,
+        columns=reference.columns,
+        target_table=reference.target_table,
+        target_columns=reference.target_columns,
+        indexed=reference.indexed,
+        types=reference.types,
+        dashed=reference.dashed,
+        condition=str(reference.condition),
+        policy=reference.policy,
+        inside=reference.soft.inside if reference.soft else "",
+        path=reference.soft.path if reference.soft else (),
+    )
+
+
+def _side(reference: StagedReference) -> str:
+    return f"m{reference.number}"
+
+
+def _matches(reference: StagedReference, side: str) -> SQL:
+    """Condition: the row ``c`` has the old values of a map."""
+    same = on("c", reference.columns, side, reference.old)
+    return SQL(f"{same} AND {reference.condition}") if reference.condition else same
+
+
+def columns_of(references: dict[StagedReference, SQL]) -> SQL:
+    """Group, old and new values of every reference, each from its own map."""
+    return joined(", ", (columns((r.grp, *r.old, *r.new), of=_side(r)) for r in references))
+
+
+def named(of: str, names: Sequence[str], new_names: Sequence[str]) -> SQL:
+    """``of.a AS p1, of.b AS p2``."""
+    return joined(
+        ", ",
+        (compose("{of}.{a} AS {b}", of=of, a=a, b=b) for a, b in zip(names, new_names, strict=True)),
+    )
+
+
+def _map(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
+    """A subquery: for each removed row of the source, the values that referenced it and those that shall."""
+    if reference.target_columns == source.pk:
+        olds, news, joins = source.p, source.s, SQL("")
+        old_of = new_of = source.name
+    else:
+        olds = news = reference.target_columns
+        old_of, new_of = "before", "after"
+        joins = compose(
+            "JOIN {table} AS before ON {is_old} LEFT JOIN {table} AS after ON {is_new}",
+            table=source.table,
+            is_old=on("before", source.pk, source.name, source.p),
+            is_new=on("after", source.pk, source.name, source.s),
+        )
+    values = zip(
+        (*written(reference, old_of, olds, rows), *written(reference, new_of, news, rows)),
+        (*reference.old, *reference.new),
+        strict=True,
+    )
+    return compose(
+        "(SELECT {source}.grp AS {grp}, {source}.pos AS pos, {values} FROM {source} {joins} "
+        "WHERE {source}.action = 'remove')",
+        grp=reference.grp,
+        values=joined(", ", (compose("{value} AS {name}", value=value, name=name) for value, name in values)),
+        source=source.name,
+        joins=joins,
+    )

@@ -1,0 +1,43 @@
+"""How a row that references another is joined to it: conversions, conditions, and the columns on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, compose, joined
+
+
+class Pointer(Protocol):
+    """What ``Reference`` and ``StagedReference`` have in common."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def types(self) -> tuple[str, ...]: ...
+
+    @property
+    def dashed(self) -> bool: ...
+
+    @property
+    def condition(self) -> str: ...
+
+
+def written(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> tuple[SQL, ...]:
+    """The values of ``of.names`` (columns of the target) as the pointer's own columns spell them."""
+    values = tuple(compose("{of}.{name}", of=of, name=name) for name in names)
+    if not pointer.types and not pointer.dashed:
+        return values
+    types = pointer.types or ("",) * len(values)
+    return tuple(rows.convert(v, to=t, dashed=pointer.dashed) for v, t in zip(values, types, strict=True))
+
+
+def points_at(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> SQL:
+    """Condition: the row ``c`` points at the row whose key is ``of.names``."""
+    same = [
+        compose("c.{own} = {value}", own=own, value=value)
+        for own, value in zip(pointer.columns, written(pointer, of, names, rows), strict=True)
+    ]
+    return joined(" AND ", [*same, *([pointer.condition] if pointer.condition else [])])
