@@ -69,6 +69,10 @@ class Chromium:
         self._wait_for("Page.loadEventFired")
         return self.html()
 
+    def page_width(self) -> int:
+        """Return how wide the page is: more than the window where one has to scroll sideways."""
+        return int(self._send("Page.getLayoutMetrics")["cssContentSize"]["width"])
+
     def photograph(self, path: Path) -> None:
         """Save the whole page as a PNG."""
         picture = self._send("Page.captureScreenshot", format="png", captureBeyondViewport=True)

@@ -65,7 +65,7 @@ def value(group: Group, member: int, column: str) -> str | None:
 
 
 def is_row(group: Group, member: int, row: models.Model) -> bool:
-    return UUID(group.members[member].pk) == row.pk
+    return bool(UUID(group.members[member].pk) == row.pk)
 
 
 def add_workflow(**fields: Any) -> WorkflowExecution:
