@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integrity.backends import get_rows
-from integrity.backends.sql import compose, identifier, joined
+from integrity.backends.sql import columns, compose, identifier, joined
 from integrity.dedupe.abbreviation import abbreviate
+from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference
 from integrity.dedupe.target import Target
 from integrity.dedupe.vectors import cosine_distance, vector_of
@@ -18,7 +19,7 @@ from integrity.dedupe.vectors import cosine_distance, vector_of
 class ReferenceCount:
     """How many rows of one table point at each member, in the members' order.
 
-    ``counts`` is None where no index helps: counting would read the whole table.
+    ``counts`` is None where counting would read the whole table: no index helps, or ids stand inside documents.
     """
 
     table: str
@@ -74,8 +75,8 @@ class GroupReader:
     differing: set[str] = field(default_factory=set)
     first: list[dict[str, Any]] = field(default_factory=list)
     """The values of the first two rows, as they are stored."""
-    pointed_at: list[dict[str, Any]] = field(default_factory=list)
-    """Of each row, the columns that references hold."""
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    """The primary keys, as they are stored."""
 
     gone: list[str] = field(default_factory=list)
     size: int = 0
@@ -87,7 +88,7 @@ class GroupReader:
             self.first.append(row)
         survivor = self.first[0]
         self.differing |= {name for name in row if not _same(row[name], survivor[name])} - set(target.pk)
-        self.pointed_at.append({c: row[c] for reference in target.references for c in reference.target_columns})
+        self.keys.append(tuple(row[name] for name in target.pk))
         vector = self._vector_column
         self.members.append(
             Member(
@@ -125,18 +126,28 @@ class GroupReader:
 
     def _count(self, reference: Reference) -> ReferenceCount:
         counts = None
-        if reference.indexed and self.pointed_at:
-            points = joined(" AND ", (f"{identifier(column)} = %s" for column in reference.columns))
-            keys = [[row[column] for column in reference.target_columns] for row in self.pointed_at]
-            cases = joined(", ", (f"COUNT(CASE WHEN {points} THEN 1 END)" for _ in keys))
-            wanted = joined(" OR ", (f"({points})" for _ in keys))
-            query = compose(
-                "SELECT {cases} FROM {table} WHERE {wanted}", cases=cases, table=reference.table, wanted=wanted
-            )
-            values = [value for key in keys for value in key]
-            (found,) = get_rows(using=self.target.using).fetch(query, values * 2)
-            counts = tuple(int(count) for count in found)
+        if reference.indexed and reference.soft is None and self.keys:
+            found = self._counted(reference)
+            counts = tuple(found.get(key, 0) for key in self.keys)
         return ReferenceCount(table=reference.table, columns=reference.columns, counts=counts)
+
+    def _counted(self, reference: Reference) -> dict[tuple[Any, ...], int]:
+        """How many rows point at each member that any row points at, by primary key."""
+        target, rows = self.target, get_rows(using=self.target.using)
+        this_row = joined(" AND ", (f"t.{identifier(column)} = %s" for column in target.pk))
+        query = compose(
+            """
+            SELECT {pk}, COUNT(*) FROM {table} AS t JOIN {other} AS c ON {points}
+            WHERE {members} GROUP BY {pk}
+            """,
+            pk=columns(target.pk, of="t"),
+            table=target.table,
+            other=reference.table,
+            points=points_at(reference, "t", reference.target_columns, rows),
+            members=joined(" OR ", (f"({this_row})" for _ in self.keys)),
+        )
+        found = rows.fetch(query, [value for key in self.keys for value in key])
+        return {tuple(key): int(count) for *key, count in found}
 
 
 def _same(one: Any, other: Any) -> bool:
