@@ -17,3 +17,12 @@ batch_done = Signal()
 
 run_state_changed = Signal()
 """A run entered another state. Arguments: ``using``, ``run``, ``state``."""
+
+pipeline_step = Signal()
+"""The pipeline passed a step; its transaction, if it has one, is still open. Arguments: ``using``, ``step``."""
+
+jobs_done = Signal()
+"""A worker is through with a batch of messages. Arguments: ``using``, ``queue``, ``counts`` (by outcome)."""
+
+breaker_changed = Signal()
+"""A circuit breaker opened or closed. Arguments: ``using``, ``name``, ``state``, ``reason``."""

@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 from tests.commands import CommandResult, run_command
 from tests.databases import Database, Maker, PostgresMaker, SQLiteMaker, as_default
 from tests.ponies.tables import make_tables
+from tests.standing import emptied
 
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgres)
 SQLITE = pytest.param("sqlite", marks=pytest.mark.sqlite)
@@ -138,6 +139,27 @@ def database_at(request: pytest.FixtureRequest, databases: Databases) -> Callabl
 def postgres_database(request: pytest.FixtureRequest, databases: Databases) -> Database:
     """A migrated PostgreSQL database."""
     return databases.migrated(request.param)
+
+
+@pytest.fixture(scope="session")
+def standing_database(
+    makers: dict[str, Maker], templates: Templates, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Database]:
+    """The PostgreSQL database that ``pgmq_database`` empties; nobody else uses it."""
+    with django_db_blocker.unblock():
+        maker = makers["postgresql"]
+        database = maker.make(template=templates.get("postgresql", ""))
+        yield database
+        maker.drop(database)
+
+
+@pytest.fixture(params=[POSTGRESQL])
+def pgmq_database(
+    request: pytest.FixtureRequest, standing_database: Database, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Database]:
+    """A migrated PostgreSQL database with PGMQ, emptied instead of made: for the many tests of the pipeline."""
+    with django_db_blocker.unblock(), emptied(standing_database) as database:
+        yield database
 
 
 @pytest.fixture(params=[SQLITE])

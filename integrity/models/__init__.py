@@ -12,14 +12,18 @@ from integrity.models.embeddings import (
 )
 from integrity.models.files import CourseFile, FileChunk, FileEmbedding
 from integrity.models.patterns import PatternLineageNode, PatternQualityMetric
+from integrity.models.pipeline import Chore, CircuitBreaker, DeadLetter, FileState
 from integrity.models.quarantine import SideTable
 from integrity.models.runs import DedupePlan, DedupeRun, MirroredTable
 from integrity.models.workflows import WorkflowExecution
 
 __all__ = [
+    "Chore",
+    "CircuitBreaker",
     "Cluster",
     "ClusteringResult",
     "CourseFile",
+    "DeadLetter",
     "DedupePlan",
     "DedupeRun",
     "Embedding",
@@ -28,6 +32,7 @@ __all__ = [
     "ExperimentRun",
     "FileChunk",
     "FileEmbedding",
+    "FileState",
     "Invocation",
     "MirroredTable",
     "PatternLineageNode",

@@ -1,0 +1,123 @@
+"""A circuit breaker that all workers share: one row per provider, changed by compare-and-set.
+
+====================  =====================================================  ===========
+from                  when                                                   to
+====================  =====================================================  ===========
+closed                ``THRESHOLD`` failures in a row                        open
+closed, half open     a refusal that no retry can change, or Retry-After     open
+open                  its time is over: the first worker to ask may probe    half open
+half open             the probe succeeds                                     closed
+half open             the probe fails                                        open, longer
+half open             the probe's lease ends: its worker died                half open, for another
+====================  =====================================================  ===========
+
+What is authoritative is the row's ``epoch``, which every change raises: a result that belongs to an older epoch (a
+call that began before the breaker opened) changes nothing. All times are the database's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet, Value
+from django.db.models.functions import Now
+
+from integrity.models import CircuitBreaker
+from integrity.signals import breaker_changed
+
+State = CircuitBreaker.State
+
+THRESHOLD: Final = 3
+FIRST_PAUSE: Final = timedelta(seconds=5)
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+PROBE_LEASE: Final = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """The permission to call the provider once, given in an epoch. A probe should be small."""
+
+    epoch: int
+    probe: bool = False
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """The breaker of one provider."""
+
+    name: str
+    using: str = DEFAULT_DB_ALIAS
+
+    def permit(self) -> Permit | None:
+        """Return the permission to call, or None while the breaker is open or somebody else probes."""
+        row = self._row()
+        if row.state == State.CLOSED:
+            return Permit(epoch=row.epoch, failures=row.failures)
+        taken = self._change(row.epoch, due=True, state=State.HALF_OPEN, until=_from_now(PROBE_LEASE))
+        return Permit(epoch=row.epoch + 1, probe=True) if taken else None
+
+    def succeeded(self, permit: Permit) -> None:
+        """Close after a probe; forget earlier failures."""
+        if permit.probe:
+            changed = self._change(permit.epoch, state=State.CLOSED, failures=0, openings=0, until=None, reason="")
+            self._announce(changed, State.CLOSED, "")
+        elif permit.failures:
+            self._rows().filter(epoch=permit.epoch).update(failures=0, openings=0)
+
+    def failed(self, permit: Permit, *, reason: str) -> None:
+        """Count a failure; open at the ``THRESHOLD``-th in a row, and after a failed probe."""
+        if permit.probe:
+            self.trip(permit, reason=reason)
+            return
+        counted = self._rows().filter(epoch=permit.epoch, state=State.CLOSED).update(failures=F("failures") + 1)
+        if counted and self._row().failures >= THRESHOLD:
+            self.trip(permit, reason=reason)
+
+    def trip(self, permit: Permit, *, reason: str, pause: timedelta | None = None) -> None:
+        """Open now, for ``pause`` or, without one, for longer each time."""
+        openings = self._row().openings
+        pause = pause or min(FIRST_PAUSE * 2 ** min(openings, 10), LONGEST_PAUSE)
+        changed = self._change(
+            permit.epoch,
+            state=State.OPEN,
+            failures=0,
+            openings=F("openings") + 1,
+            until=_from_now(pause),
+            reason=reason[:2000],
+        )
+        self._announce(changed, State.OPEN, reason)
+
+    def unused(self, permit: Permit) -> None:
+        """Give a permission back that was not needed: another worker may probe at once."""
+        if permit.probe:
+            self._change(permit.epoch, state=State.OPEN, until=Now())
+
+    def _change(self, epoch: int, *, due: bool = False, **values: Any) -> bool:
+        rows = self._rows().filter(epoch=epoch)
+        if due:
+            rows = rows.exclude(state=State.CLOSED).filter(until__lte=Now())
+        return bool(rows.update(epoch=F("epoch") + 1, **values))
+
+    def _row(self) -> CircuitBreaker:
+        found = self._rows().first()
+        if found is None:
+            CircuitBreaker.objects.using(self.using).bulk_create(
+                [CircuitBreaker(name=self.name)], ignore_conflicts=True
+            )
+            found = self._rows().get()
+        return found
+
+    def _rows(self) -> QuerySet[CircuitBreaker]:
+        return CircuitBreaker.objects.using(self.using).filter(name=self.name)
+
+    def _announce(self, changed: bool, state: str, reason: str) -> None:
+        if changed:
+            breaker_changed.send(sender=CircuitBreaker, using=self.using, name=self.name, state=state, reason=reason)
+
+
+def _from_now(period: timedelta) -> Any:
+    return ExpressionWrapper(Now() + Value(period, output_field=DurationField()), output_field=Now().output_field)

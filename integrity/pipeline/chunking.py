@@ -1,0 +1,50 @@
+"""From a file's text to its chunks: a pure function of the text, so that an unchanged text makes unchanged chunks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Chunker(Protocol):
+    """Splits text. ``name`` stands for the way it does: another name means other chunks for the same text."""
+
+    @property
+    def name(self) -> str: ...
+
+    def split(self, text: str) -> list[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraphs:
+    """Packs whole paragraphs into chunks of at most ``longest`` characters; only longer ones are cut, at a space."""
+
+    longest: int = 1200
+
+    @property
+    def name(self) -> str:
+        """Names the way of splitting and its parameter."""
+        return f"paragraphs-{self.longest}"
+
+    def split(self, text: str) -> list[str]:
+        """Return the chunks in order; none for a text without a visible character."""
+        chunks: list[str] = []
+        for piece in self._pieces(text):
+            if chunks and len(chunks[-1]) + len(piece) + 2 <= self.longest:
+                chunks[-1] += f"\n\n{piece}"
+            else:
+                chunks.append(piece)
+        return chunks
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        for paragraph in re.split(r"\n\s*\n", text):
+            rest = paragraph.strip()
+            while len(rest) > self.longest:
+                cut = rest.rfind(" ", 1, self.longest + 1)
+                cut = cut if cut > 0 else self.longest
+                yield rest[:cut].rstrip()
+                rest = rest[cut:].lstrip()
+            if rest:
+                yield rest

@@ -1,0 +1,94 @@
+"""What a message says: one chunk to be embedded by one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS
+
+from integrity import conf
+from integrity.models import DeadLetter
+from integrity.queue import KeyedQueue, Lease, Message
+
+JOB_TYPE: Final = "generate_embedding"
+LARGEST_MESSAGE: Final = 1_000_000  # bytes; ours have about 200, the original's carry a chunk's text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One chunk to be embedded. ``version`` is None in messages of the original shape, which did not know versions."""
+
+    message: Message
+    chunk_id: UUID
+    file_id: UUID | None
+    version: int | None
+    model: str
+
+    @property
+    def lease(self) -> Lease:
+        """The lease on the job's message."""
+        return self.message.lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadMessage:
+    """A message that cannot be a job, and why."""
+
+    message: Message
+    reason: DeadLetter.Reason
+    error: str
+
+
+def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> KeyedQueue:
+    """Return the queue of embedding jobs: one job per chunk and model, cancelled by file."""
+    return KeyedQueue(
+        name=conf.embedding_queue() if name is None else name, using=using, key=("chunk_id", "model"), group="file_id"
+    )
+
+
+def parse(message: Message, *, model: str) -> Job | BadMessage:
+    """Read a message; ``model`` is what messages without one mean."""
+    if message.body is None and message.size:
+        error = f"The message has {message.size} bytes; {LARGEST_MESSAGE} are the most."
+        return BadMessage(message=message, reason=DeadLetter.Reason.TOO_LARGE, error=error)
+    body = message.body
+    if not isinstance(body, dict):
+        error = f"The message is {type(body).__name__}, not an object."
+        return BadMessage(message=message, reason=DeadLetter.Reason.MALFORMED, error=error)
+    if body.get("job_type") != JOB_TYPE:
+        error = f"job_type is {str(body.get('job_type'))[:100]!r}; this worker knows {JOB_TYPE!r}."
+        return BadMessage(message=message, reason=DeadLetter.Reason.UNKNOWN_TYPE, error=error)
+    try:
+        return Job(
+            message=message,
+            chunk_id=_uuid(body, "chunk_id"),
+            file_id=_uuid(body, "file_id") if body.get("file_id") is not None else None,
+            version=_whole_number(body, "version"),
+            model=_text(body, "model") or model,
+        )
+    except ValueError as error:
+        return BadMessage(message=message, reason=DeadLetter.Reason.MALFORMED, error=str(error))
+
+
+def _uuid(body: dict[str, Any], name: str) -> UUID:
+    value = body.get(name)
+    try:
+        return UUID(value)
+    except (TypeError, AttributeError, ValueError):
+        raise ValueError(f"{name} is {str(value)[:100]!r}, not a UUID.") from None
+
+
+def _whole_number(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError(f"{name} is {str(value)[:100]!r}, not a whole number.")
+    return value
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {str(value)[:100]!r}, not text.")  # noqa: TRY004 - one error for all faults
+    return value

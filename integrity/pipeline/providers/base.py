@@ -1,0 +1,93 @@
+"""What a provider of embeddings promises, how it fails, and the check of what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integrity.exceptions import IntegrityAppError
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""One row per text, in the order of the texts."""
+
+
+class Provider(Protocol):
+    """Makes vectors of texts. Called by several threads at once, with no transaction open."""
+
+    @property
+    def model(self) -> str:
+        """Names the model; stored as ``model_version`` beside each vector."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers per vector."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector per text, in order, shape ``(len(texts), dimensions)``.
+
+        Raises:
+            ProviderError: one of its kinds; which one decides what becomes of the messages.
+        """
+        ...
+
+
+class ProviderError(IntegrityAppError):
+    """The provider gave no vectors."""
+
+
+class ProviderUnavailable(ProviderError):
+    """It could not be reached, took too long, or is broken: the same call may succeed later."""
+
+
+class RateLimited(ProviderUnavailable):
+    """It asks to be called less often. No message is at fault: none of them has failed."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderMisconfigured(ProviderUnavailable):
+    """It refuses us, whatever we send: a wrong key, address or model name. No message is at fault."""
+
+
+class InputRejected(ProviderError):
+    """It will never take one of these texts."""
+
+
+class BadAnswer(ProviderError):
+    """It answered, and not with one usable vector per text."""
+
+
+def check_answer(answer: Any, *, count: int, dimensions: int) -> Vectors:
+    """Return the answer as ``count`` float32 vectors.
+
+    Raises:
+        ProviderMisconfigured: its vectors have other dimensions: no repetition will change that.
+        BadAnswer: it has another shape, or holds NaN, infinity, or a vector of nothing but zeros.
+    """
+    try:
+        vectors = np.asarray(answer, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadAnswer(f"The provider's answer is not made of vectors: {error}.") from error
+    if vectors.ndim == 2 and vectors.shape[0] == count and vectors.shape[1] != dimensions:
+        raise ProviderMisconfigured(
+            f"The provider's vectors have {vectors.shape[1]} numbers; it was declared with {dimensions}. "
+            "Correct INTEGRITY_EMBEDDING_PROVIDER."
+        )
+    if vectors.shape != (count, dimensions):
+        raise BadAnswer(
+            f"The provider answered {count} texts with the shape {vectors.shape}; ({count}, {dimensions}) is right."
+        )
+    if not np.isfinite(vectors).all():
+        raise BadAnswer(f"Vector {int(np.argmin(np.isfinite(vectors).all(axis=1)))} of the answer is not finite.")
+    if not vectors.any(axis=1).all():
+        # Cosine distance to it is undefined: it would never be found.
+        raise BadAnswer(f"Vector {int(np.argmin(vectors.any(axis=1)))} of the answer is all zeros.")
+    return vectors

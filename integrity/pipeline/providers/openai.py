@@ -1,0 +1,138 @@
+"""Embeddings from any server that speaks OpenAI's API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+
+import openai
+import stamina
+from openai.types import CreateEmbeddingResponse
+
+from integrity.pipeline.providers.base import (
+    BadAnswer,
+    InputRejected,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+    RateLimited,
+    Vectors,
+    check_answer,
+)
+
+SHORTEST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=10)  # whatever Retry-After asks for
+DEFAULT_PAUSE = timedelta(seconds=20)
+_MISCONFIGURED = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
+_REJECTED = (openai.BadRequestError, openai.UnprocessableEntityError)
+TOO_LARGE = 413
+
+
+class OpenAIProvider:
+    """Calls ``/embeddings``. Retries short hiccups itself; longer trouble is for the workers' circuit breaker."""
+
+    def __init__(
+        self,
+        *,
+        model: str = "text-embedding-3-small",
+        dimensions: int = 1536,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        attempts: int = 3,
+        wait_initial: float = 0.2,
+        send_dimensions: bool = False,
+    ) -> None:
+        """Without ``base_url`` and ``api_key`` the SDK reads OPENAI_BASE_URL and OPENAI_API_KEY.
+
+        Args:
+            model: asked for, and stored as ``model_version``.
+            dimensions: numbers per vector that the answer must have.
+            base_url: such as ``http://localhost:11434/v1``.
+            api_key: any text for servers that want none.
+            timeout: seconds per attempt.
+            attempts: calls in all, for server errors and broken connections only.
+            wait_initial: seconds before the second attempt; each later wait is twice as long, with jitter.
+            send_dimensions: ask the server for ``dimensions``; only models that can shorten vectors take that.
+        """
+        self.model = model
+        self.dimensions = dimensions
+        self._options: dict[str, Any] = {"base_url": base_url, "api_key": api_key, "timeout": timeout}
+        self._attempts = attempts
+        self._wait_initial = wait_initial
+        self._extra: dict[str, Any] = {"dimensions": dimensions} if send_dimensions else {}
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector per text, in order, whatever the order of the answer.
+
+        Raises:
+            RateLimited: status 429; carries Retry-After.
+            ProviderMisconfigured: status 401, 403 or 404, or no key.
+            InputRejected: status 400, 413 or 422.
+            ProviderUnavailable: another status, no connection, or no answer in time.
+            BadAnswer: not one usable vector per text.
+        """
+        try:
+            answer = self._ask(list(texts))
+        except openai.RateLimitError as error:
+            raise RateLimited(_says(error), retry_after=retry_after(error.response.headers)) from error
+        except _MISCONFIGURED as error:
+            raise ProviderMisconfigured(_says(error)) from error
+        except _REJECTED as error:
+            raise InputRejected(_says(error)) from error
+        except openai.APIStatusError as error:
+            kind = InputRejected if error.status_code == TOO_LARGE else ProviderUnavailable
+            raise kind(_says(error)) from error
+        except openai.APIConnectionError as error:
+            raise ProviderUnavailable(_says(error)) from error
+        except (openai.OpenAIError, ValueError, AttributeError) as error:
+            raise BadAnswer(f"The provider's answer cannot be read: {_says(error)}") from error
+        return check_answer(in_order(answer, count=len(texts)), count=len(texts), dimensions=self.dimensions)
+
+    def _ask(self, texts: list[str]) -> CreateEmbeddingResponse:
+        retried = (openai.InternalServerError, openai.APIConnectionError)
+        for attempt in stamina.retry_context(on=retried, attempts=self._attempts, wait_initial=self._wait_initial):
+            with attempt:
+                return self._client.embeddings.create(
+                    model=self.model, input=texts, encoding_format="float", **self._extra
+                )
+        raise AssertionError("retry_context either returns or raises")  # pragma: no cover
+
+    @cached_property
+    def _client(self) -> openai.OpenAI:
+        try:
+            return openai.OpenAI(max_retries=0, **self._options)
+        except openai.OpenAIError as error:
+            raise ProviderMisconfigured(f"{_says(error)} Set INTEGRITY_EMBEDDING_PROVIDER's api_key.") from error
+
+
+def in_order(answer: CreateEmbeddingResponse, *, count: int) -> list[list[float]]:
+    """Return the vectors in the order of the texts, by the ``index`` that each one carries.
+
+    Raises:
+        BadAnswer: the indexes are not exactly those of the texts.
+    """
+    found = {item.index: item.embedding for item in answer.data or ()}
+    if sorted(found) != list(range(count)) or len(answer.data) != count:
+        raise BadAnswer(f"The provider answered {count} texts with {len(answer.data or ())} vectors.")
+    return [found[index] for index in range(count)]
+
+
+def retry_after(headers: Any) -> timedelta:
+    """How long the server asks us to wait: ``Retry-After`` in seconds or as a date."""
+    given = headers.get("retry-after", "")
+    try:
+        pause = timedelta(seconds=float(given))
+    except (ValueError, OverflowError):
+        try:
+            # Against the server's own clock: ours may be wrong.
+            pause = parsedate_to_datetime(given) - parsedate_to_datetime(headers.get("date", ""))
+        except (ValueError, TypeError):
+            pause = DEFAULT_PAUSE
+    return min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def _says(error: Exception) -> str:
+    return " ".join(str(error).split())[:500] or type(error).__name__

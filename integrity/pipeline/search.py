@@ -1,0 +1,86 @@
+"""Find chunks by meaning, over the version of each file that is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+
+from integrity.backends import get_rows
+from integrity.backends.postgresql_only import require_postgresql
+from integrity.backends.sql import SQL
+from integrity.exceptions import IntegrityAppError
+from integrity.pipeline.providers import Provider, check_answer, get_provider
+
+_MOST: Final = 1000
+_SETTINGS: Final = {
+    "ivfflat.probes": "20",  # lists of the index to look into at first;
+    "ivfflat.iterative_scan": "relaxed_order",  # more follow until k rows are found: versions not served do not count
+}
+
+
+class SearchUnavailable(IntegrityAppError):
+    """This database cannot compare vectors."""
+
+
+class InvalidSearch(IntegrityAppError, ValueError):
+    """There is nothing to look for, or no sensible number of results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One chunk; ``score`` is the cosine similarity, 1 for the same direction."""
+
+    chunk: UUID
+    file: UUID
+    version: int
+    chunk_index: int
+    content: str
+    score: float
+
+
+def search(*, query: str, k: int = 10, provider: Provider | None = None, using: str = DEFAULT_DB_ALIAS) -> list[Hit]:
+    """Return the ``k`` chunks nearest to ``query``, nearest first: one statement, one version per file.
+
+    Raises:
+        InvalidSearch: the query is blank, or k is not between 1 and 1000.
+        ProviderError: the query could not be embedded.
+        SearchUnavailable: the database has no pgvector.
+        UnsupportedDatabase: it is not PostgreSQL.
+    """
+    if not query.strip() or not 1 <= k <= _MOST:
+        raise InvalidSearch(f"Give a query that is not blank, and a number of results from 1 to {_MOST}.")
+    provider = provider or get_provider()
+    vector = check_answer(provider.embed([query]), count=1, dimensions=provider.dimensions)[0]
+    _require_pgvector(using=using)
+    rows = get_rows(using=using)
+    with transaction.atomic(using=using):
+        for name, value in _SETTINGS.items():
+            rows.fetch(SQL("SELECT set_config(%s, %s, TRUE)"), (name, value))
+        found = rows.fetch(
+            SQL("""
+                WITH nearest AS MATERIALIZED (
+                    SELECT c.id, c.file_id, c.version, c.chunk_index, c.content,
+                           e.embedding <=> %s::real[]::vector AS distance
+                    FROM file_embeddings AS e
+                    JOIN file_chunks AS c ON c.id = e.chunk_id
+                    JOIN integrity_file_state AS s ON s.file_id = c.file_id AND s.serving_version = c.version
+                    WHERE e.model_version = %s
+                    ORDER BY distance LIMIT %s
+                )
+                SELECT id, file_id, version, chunk_index, content, 1 - distance FROM nearest ORDER BY distance, id
+            """),
+            (vector.tolist(), provider.model, k),
+        )
+    return [
+        Hit(chunk=chunk, file=file, version=version, chunk_index=index, content=content, score=score)
+        for chunk, file, version, index, content, score in found
+    ]
+
+
+def _require_pgvector(*, using: str) -> None:
+    require_postgresql(what="Search", using=using)
+    if get_rows(using=using).value(SQL("SELECT to_regtype('vector')")) is None:
+        raise SearchUnavailable("Search needs pgvector. Run CREATE EXTENSION vector, on a server that offers it.")

@@ -1,0 +1,123 @@
+"""Which version of a file is searched: the newest complete one.
+
+The change is a short transaction of its own. Inside a worker's commit, which holds the file FOR SHARE, it would
+have to upgrade that lock: two workers that finish one file together would deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from integrity.backends import get_rows
+from integrity.backends.sql import SQL, compose
+from integrity.models import CourseFile
+from integrity.queue import KeyedQueue
+
+PATIENCE: Final = timedelta(seconds=5)
+
+
+def serve_finished(files: Collection[UUID], *, queue: KeyedQueue) -> list[UUID]:
+    """Serve the current version of those of these files that have no message left and are complete."""
+    idle = _without_messages(files, queue=queue)
+    if not idle:
+        return []
+    with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
+        get_rows(using=queue.using).fetch(
+            SQL("""
+                SELECT 1 FROM integrity_file_state WHERE file_id = ANY(%s::uuid[])
+                ORDER BY file_id FOR NO KEY UPDATE
+            """),
+            (idle,),
+        )
+        return serve_locked(idle, using=queue.using)
+
+
+def serve_locked(files: Collection[UUID], *, using: str) -> list[UUID]:
+    """Serve the current versions that are complete, and tell the owner's table; the caller holds the files' locks.
+
+    A file that waits for nothing but dead letters is marked as failed.
+    """
+    rows = get_rows(using=using)
+    complete = [
+        file
+        for (file,) in rows.fetch(
+            SQL("""
+                UPDATE integrity_file_state AS s SET serving_version = current_version, updated_at = now()
+                WHERE file_id = ANY(%s::uuid[]) AND current_version > 0
+                  AND serving_version IS DISTINCT FROM current_version
+                  AND NOT EXISTS (
+                      SELECT 1 FROM file_chunks AS c
+                      WHERE c.file_id = s.file_id AND c.version = s.current_version AND c.is_active
+                        AND NOT EXISTS (
+                            SELECT 1 FROM file_embeddings AS e
+                            WHERE e.chunk_id = c.id AND e.model_version = s.model
+                        )
+                  )
+                RETURNING file_id
+            """),
+            (list(files),),
+        )
+    ]
+    _mark_completed(complete, using=using)
+    _mark_failed([file for file in files if file not in complete], using=using)
+    return complete
+
+
+def files_to_serve(*, limit: int, using: str) -> list[UUID]:
+    """Files whose current version is not served yet."""
+    found = get_rows(using=using).fetch(
+        SQL("""
+            SELECT file_id FROM integrity_file_state
+            WHERE serving_version IS DISTINCT FROM current_version AND current_version > 0
+            ORDER BY updated_at LIMIT %s
+        """),
+        (limit,),
+    )
+    return [file for (file,) in found]
+
+
+def _without_messages(files: Collection[UUID], *, queue: KeyedQueue) -> list[UUID]:
+    found = get_rows(using=queue.using).fetch(
+        compose(
+            """
+            SELECT file_id FROM unnest(%s::uuid[]) AS wanted (file_id)
+            WHERE NOT EXISTS (SELECT 1 FROM {table} AS q WHERE (q.message->>'file_id') = wanted.file_id::text)
+            """,
+            table=queue.table,
+        ),
+        (list(files),),
+    )
+    return [file for (file,) in found]
+
+
+def _mark_completed(files: Collection[UUID], *, using: str) -> None:
+    if files:
+        status = CourseFile.Status.COMPLETED
+        CourseFile.objects.using(using).filter(pk__in=files).update(
+            status=status,
+            embedding_status=status,
+            embeddings_generated_at=Now(),
+            processing_error=None,
+            updated_at=Now(),
+        )
+
+
+def _mark_failed(files: Collection[UUID], *, using: str) -> None:
+    if files:
+        get_rows(using=using).execute(
+            SQL("""
+                UPDATE course_files AS f
+                SET status = 'failed', embedding_status = 'failed', updated_at = now(), processing_error = d.said
+                FROM (
+                    SELECT file_id, count(*) || ' chunks could not be embedded: ' || min(reason) AS said
+                    FROM integrity_dead_letter WHERE closed_at IS NULL AND file_id = ANY(%s::uuid[]) GROUP BY file_id
+                ) AS d
+                WHERE f.id = d.file_id AND f.embedding_status IS DISTINCT FROM 'failed'
+            """),
+            (sorted(files),),
+        )

@@ -1,0 +1,135 @@
+"""One worker: read, sort, embed, commit; again and again, whatever fails.
+
+Between reading and committing no transaction is open, so that a slow provider blocks nobody. Whatever kills the
+worker in between leaves messages that somebody else reads once the lease is over. A COMMIT whose outcome is unknown
+needs no care: if it happened, the messages are gone; if not, they are read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from integrity import conf
+from integrity.models import DeadLetter, FileState
+from integrity.pipeline.batch import AT_ONCE, Batch
+from integrity.pipeline.breaker import Breaker
+from integrity.pipeline.chores import Chores
+from integrity.pipeline.failures import CONDEMNED, SUSPECT, Grave, bury, retry, snooze, unaccounted
+from integrity.pipeline.jobs import LARGEST_MESSAGE, BadMessage, Job, parse
+from integrity.pipeline.providers import Provider
+from integrity.pipeline.serving import serve_finished
+from integrity.pipeline.triage import sort_jobs
+from integrity.queue import KeyedQueue, Message, listen, wait_for_message
+from integrity.signals import jobs_done, pipeline_step
+
+log = logging.getLogger(__name__)
+
+SHORTEST_WAIT: Final = timedelta(milliseconds=50)
+LONGEST_WAIT: Final = timedelta(seconds=2)
+
+Reason = DeadLetter.Reason
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """One worker on one thread. ``stop`` ends it after the batch in hand."""
+
+    queue: KeyedQueue
+    provider: Provider
+    batch_size: int = 100
+    stop: threading.Event = field(default_factory=threading.Event)
+    chores: Chores | None = None
+    """Done between batches when they are due; None: left to other workers."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What became of messages, by outcome."""
+
+    def __post_init__(self) -> None:
+        self._breaker = Breaker(name=self.provider.model, using=self.queue.using)
+
+    def run(self, *, until_empty: bool = False) -> None:
+        """Work until ``stop`` is set; with ``until_empty``, until the queue holds no message, hidden ones included."""
+        wait, listening = SHORTEST_WAIT, False
+        while not self.stop.is_set():
+            try:
+                if not listening:
+                    listen(self.queue)
+                    listening = True
+                if self.step():
+                    wait = SHORTEST_WAIT
+                    continue
+                if until_empty and self.queue.is_empty():
+                    return
+                woken = wait_for_message(self.queue, patience=wait)
+                wait = SHORTEST_WAIT if woken else min(wait * 2, LONGEST_WAIT)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("The database failed; going on in %.1f s: %s", wait.total_seconds(), error)
+                connections[self.queue.using].close()
+                listening = False
+                self.stop.wait(wait.total_seconds())
+                wait = min(wait * 2, LONGEST_WAIT)
+
+    def step(self) -> int:
+        """Do the chores that are due and handle one batch; return how many messages were read."""
+        if self.chores is not None:
+            self.chores.do_due()
+        permit = self._breaker.permit()
+        if permit is None:
+            return 0
+        size = 1 if permit.probe else self.batch_size
+        messages = self.queue.read(vt=conf.embedding_lease(), qty=size, largest=LARGEST_MESSAGE)
+        pipeline_step.send(sender=FileState, using=self.queue.using, step="messages read")
+        batch = Batch(queue=self.queue, provider=self.provider, breaker=self._breaker, permit=permit, stop=self.stop)
+        if not (messages and self._handle(messages, batch)):
+            self._breaker.unused(permit)
+        return len(messages)
+
+    def _handle(self, messages: Sequence[Message], batch: Batch) -> bool:
+        """Bring a batch to its end; return whether the provider was called."""
+        jobs, suspects = self._admit(messages, batch)
+        called = [self._work(some, batch) for some in (jobs, suspects) if some]
+        self.counts += batch.counts
+        log.info("%d messages: %s", len(messages), dict(batch.counts))
+        jobs_done.send(sender=FileState, using=self.queue.using, queue=self.queue.name, counts=dict(batch.counts))
+        return any(called)
+
+    def _admit(self, messages: Sequence[Message], batch: Batch) -> tuple[list[Job], list[Job]]:
+        """Bury what is no job or has crashed too many workers; return the jobs, and the one to be done alone."""
+        graves: list[Grave] = []
+        jobs: list[Job] = []
+        suspects: list[Job] = []
+        for message in messages:
+            job = parse(message, model=self.provider.model)
+            if isinstance(job, BadMessage):
+                graves.append(Grave.of_message(job))
+            elif unaccounted(message) >= CONDEMNED:
+                error = f"{unaccounted(message) - 1} reads ended without a word, the last ones alone in their batch."
+                graves.append(Grave.of_job(job, reason=Reason.CRASH_LOOP, error=error))
+            else:
+                (suspects if unaccounted(message) >= SUSPECT else jobs).append(job)
+        batch.counts["dead"] += bury(graves, queue=self.queue)
+        # One suspect at a time: if it ends this worker, no other message was read in vain.
+        waiting = [job.message for job in suspects[1:]]
+        batch.counts["given back"] += snooze(waiting, delay=AT_ONCE, queue=self.queue)
+        return jobs, suspects[:1]
+
+    def _work(self, jobs: Sequence[Job], batch: Batch) -> bool:
+        triage = sort_jobs(jobs, model=self.provider.model, using=self.queue.using)
+        for outcome, leases in triage.archive.items():
+            batch.counts[outcome] += len(self.queue.archive_leased(leases, outcome=outcome))
+        if triage.other_model:
+            error = f"No worker for this model took it; this one has {self.provider.model}."
+            graves = retry(triage.other_model, reason=Reason.WRONG_MODEL, error=error, queue=self.queue)
+            batch.counts["retry"] += len(triage.other_model) - len(graves)
+            batch.counts["dead"] += bury(graves, queue=self.queue)
+        if triage.live:
+            batch.embed(triage.live)
+        serve_finished(triage.files, queue=self.queue)
+        return bool(triage.live)

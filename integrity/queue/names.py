@@ -1,0 +1,38 @@
+"""Names of queues and of their tables, by PGMQ's own rules."""
+
+from __future__ import annotations
+
+import re
+
+from integrity.backends.sql import SQL, identifier
+from integrity.exceptions import IntegrityAppError
+
+LONGEST = 47  # characters: PGMQ's own limit
+_FORBIDDEN = re.compile(r"\$|;|--|'|\"|%|[^\x20-\x7e]")
+
+
+class InvalidQueueName(IntegrityAppError, ValueError):
+    """PGMQ would refuse this name, or fail over it."""
+
+
+def checked_name(name: str) -> str:
+    """Return the name as PGMQ stores it.
+
+    Raises:
+        InvalidQueueName: it is empty, too long, or holds a character that PGMQ cannot take.
+    """
+    if not name or len(name) > LONGEST or _FORBIDDEN.search(name):
+        raise InvalidQueueName(
+            f"{name!r} cannot name a queue: use 1 to {LONGEST} ASCII letters, digits and underscores."
+        )
+    return name
+
+
+def queue_table(name: str) -> SQL:
+    """The table of the messages that wait or are being worked on."""
+    return identifier(f'pgmq"."q_{name.lower()}')
+
+
+def archive_table(name: str) -> SQL:
+    """The table of the messages that are done with."""
+    return identifier(f'pgmq"."a_{name.lower()}')

@@ -1,0 +1,24 @@
+"""A queue on a database of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from integrity.queue import KeyedQueue, Queue
+from tests.databases import Database
+
+
+@pytest.fixture
+def queue(pgmq_database: Database) -> Queue:
+    """A plain, empty queue."""
+    queue = Queue(name="letters")
+    queue.create()
+    return queue
+
+
+@pytest.fixture
+def keyed(pgmq_database: Database) -> KeyedQueue:
+    """An empty queue whose messages have a key and a group."""
+    queue = KeyedQueue(name="keyed", key=("thing", "model"), group="owner")
+    queue.create()
+    return queue

@@ -1,0 +1,146 @@
+"""PGMQ's functions, called so that none of them is ambiguous."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import timedelta
+
+import asyncpg
+import psycopg
+import pytest
+from django.db import ProgrammingError, connection, transaction
+
+from integrity.queue import Queue, QueueMissing, UnsendableMessage
+from tests.databases import Database
+
+MINUTE = timedelta(minutes=1)
+NOW = timedelta(0)
+
+
+def test_a_message_is_sent_read_and_archived(queue: Queue) -> None:
+    msg_id = queue.send({"text": "ü € \U0001f600", "number": 1.5, "none": None}, headers={"from": "here"})
+
+    (message,) = queue.read(vt=MINUTE, qty=10)
+
+    assert (message.msg_id, message.read_ct, message.headers) == (msg_id, 1, {"from": "here"})
+    assert message.body == {"text": "ü € \U0001f600", "number": 1.5, "none": None}
+    assert message.vt - message.enqueued_at > timedelta(seconds=59)
+    assert queue.read(vt=MINUTE, qty=10) == []
+    assert (queue.archive([msg_id]), queue.archive([msg_id])) == ([msg_id], [])
+    assert queue.is_empty()
+
+
+def test_each_function_that_takes_one_or_many_can_be_called(queue: Queue) -> None:
+    ids = queue.send_batch([{"n": n} for n in range(3)], headers=[{}] * 3)
+
+    assert queue.set_vt(ids[0], vt=MINUTE)
+    assert not queue.set_vt(999, vt=MINUTE)
+    assert [message.msg_id for message in queue.read(vt=MINUTE, qty=10)] == ids[1:]
+    assert queue.delete([ids[0], 999]) == [ids[0]]
+    assert queue.purge_queue() == 2
+
+
+def test_a_batch_of_none_is_no_batch(queue: Queue) -> None:
+    assert queue.send_batch([]) == []
+    assert queue.archive([]) == queue.delete([]) == []
+
+
+def test_a_delayed_message_is_not_read_before_its_time(queue: Queue) -> None:
+    queue.send({}, delay=MINUTE)
+
+    assert queue.read(vt=MINUTE, qty=1) == []
+    assert not queue.is_empty()
+
+
+def test_a_message_is_sent_with_the_transaction_or_not_at_all(queue: Queue) -> None:
+    with transaction.atomic():
+        queue.send({})
+        transaction.set_rollback(True)
+
+    assert queue.is_empty()
+
+
+def test_a_larger_message_than_wanted_is_read_without_its_body(queue: Queue) -> None:
+    queue.send({"content": "x" * 10_000})
+
+    (message,) = queue.read(vt=MINUTE, qty=1, largest=1000)
+
+    assert message.body is None
+    assert message.size > 10_000
+
+
+@pytest.mark.parametrize("body", [1, "text", [1, 2], None, True, {}])
+def test_whatever_json_is_sent_is_read(queue: Queue, body: object) -> None:
+    queue.send(body)
+
+    assert queue.read(vt=MINUTE, qty=1)[0].body == body
+
+
+@pytest.mark.parametrize("body", [{"a": math.nan}, {"a": math.inf}, {"a": object()}, {"a": "b\x00c"}, {"\x00": 1}])
+def test_what_postgresql_cannot_store_is_refused_before_it_is_sent(queue: Queue, body: object) -> None:
+    with pytest.raises(UnsendableMessage):
+        queue.send(body)
+
+
+def test_text_that_only_looks_like_a_nul_escape_is_sent(queue: Queue) -> None:
+    queue.send({"a": r"\u0000"})
+
+    assert queue.read(vt=MINUTE, qty=1)[0].body == {"a": r"\u0000"}
+
+
+def test_a_queue_that_is_not_there_says_so(queue: Queue) -> None:
+    with pytest.raises(QueueMissing, match="install_pgmq --queue nowhere"):
+        Queue(name="nowhere").require()
+
+
+def test_a_dropped_queue_is_gone(queue: Queue) -> None:
+    assert queue.drop()
+    assert not queue.exists()
+
+
+def test_the_original_call_is_ambiguous_and_the_cast_one_is_not(queue: Queue) -> None:
+    """The "type casting error": an untyped parameter fits both overloads."""
+    queue.send({})
+
+    with (
+        pytest.raises(ProgrammingError, match="is not unique"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT pgmq.archive('letters', %s)", ["1"])
+    assert queue.archive([1]) == [1]
+
+
+def test_the_documented_sql_works_for_psycopg_with_parameters_apart(queue: Queue, pgmq_database: Database) -> None:
+    with psycopg.connect(pgmq_database.url) as plain:
+        for statement, params in DOCUMENTED:
+            plain.execute(statement.replace("$1", "%s").replace("$2", "%s").replace("$3", "%s"), params)
+
+
+def test_the_documented_sql_works_for_asyncpg(queue: Queue, pgmq_database: Database) -> None:
+    async def run() -> None:
+        plain = await asyncpg.connect(pgmq_database.url)
+        try:
+            for statement, params in DOCUMENTED:
+                await plain.execute(statement, *params)
+            # asyncpg asks the server for the parameters' types: without a cast there is no answer.
+            with pytest.raises(asyncpg.AmbiguousFunctionError):
+                await plain.execute("SELECT pgmq.archive('letters', $1)", 1)
+        finally:
+            await plain.close()
+
+    asyncio.run(run())
+
+
+DOCUMENTED = [
+    ("SELECT * FROM pgmq.send_batch($1::text, $2::jsonb[])", ("letters", ['{"a": 1}', '{"a": 2}', '{"a": 3}'])),
+    ("SELECT * FROM pgmq.send($1::text, $2::jsonb, $3::integer)", ("letters", '{"a": 4}', 0)),
+    ("SELECT * FROM pgmq.read($1::text, $2::integer, $3::integer)", ("letters", 60, 2)),
+    ("SELECT * FROM pgmq.set_vt($1::text, $2::bigint, $3::integer)", ("letters", 1, 30)),
+    ("SELECT pgmq.archive($1::text, $2::bigint)", ("letters", 1)),
+    ("SELECT * FROM pgmq.archive($1::text, $2::bigint[])", ("letters", [2])),
+    ("SELECT pgmq.delete($1::text, $2::bigint)", ("letters", 3)),
+    ("SELECT * FROM pgmq.delete($1::text, $2::bigint[])", ("letters", [4])),
+]
+"""What docs/howto/operate-the-queue.md gives to callers without this app."""

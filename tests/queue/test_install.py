@@ -1,0 +1,151 @@
+"""PGMQ comes into a database once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from integrity.backends import UnsupportedDatabase
+from integrity.queue import InstallationRefused, KeyedQueue, Queue, find_installation, install, shipped_version
+from integrity.queue.install import PgmqMissing, require_installation
+from tests.commands import CommandResult
+from tests.databases import Database
+
+
+def test_nothing_is_there_and_the_shipped_sql_is_installed(postgres_database: Database) -> None:
+    assert find_installation(using="default") is None
+
+    done = install(using="default")
+
+    assert (done.created, done.extension, done.version) == (True, False, shipped_version())
+    assert find_installation(using="default") == type(done)(version=shipped_version(), extension=False)
+
+
+def test_installing_again_does_nothing(postgres_database: Database) -> None:
+    install(using="default")
+
+    assert install(using="default").created is False
+
+
+def test_of_many_who_install_at_once_one_does(postgres_database: Database) -> None:
+    barrier, results = threading.Barrier(4), []
+
+    def run() -> None:
+        barrier.wait()
+        results.append(install(using="default").created)
+        connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == [False, False, False, True]
+
+
+def test_the_command_says_what_it_did(postgres_database: Database, call: Callable[..., CommandResult]) -> None:
+    first, again = call("install_pgmq"), call("install_pgmq", "--queue", "others")
+
+    assert (first.code, first.out) == (0, f"Installed PGMQ {shipped_version()} (SQL). Queue: embeddings.\n")
+    assert (again.code, again.out) == (0, f"Found PGMQ {shipped_version()} (SQL). Queue: others.\n")
+    assert Queue(name="others").exists()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 48, "a'b", "a;b", "a$b", "a--b", 'a"b', "ä", "a%b"])
+def test_a_name_that_pgmq_cannot_take_is_refused_in_one_line(
+    postgres_database: Database, call: Callable[..., CommandResult], name: str
+) -> None:
+    result = call("install_pgmq", f"--queue={name}")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert find_installation(using="default") is None
+
+
+@pytest.mark.parametrize("name", ["Mixed_Case", "has space", "select", "x" * 47, "0"])
+def test_odd_names_that_pgmq_takes_work(queue: Queue, name: str) -> None:
+    odd = KeyedQueue(name=name, key=("a",), group="b")
+
+    odd.create()
+
+    assert odd.exists()
+    assert odd.send({"a": 1}) == 1
+    assert odd.archive([1]) == [1]
+
+
+def test_sqlite_is_refused_in_one_line(sqlite_database: Database, call: Callable[..., CommandResult]) -> None:
+    result = call("install_pgmq")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert "needs PostgreSQL" in result.err
+    with pytest.raises(UnsupportedDatabase):
+        find_installation(using="default")
+
+
+def test_a_version_without_headers_is_refused_with_a_hint(postgres_database: Database) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA pgmq; CREATE TABLE pgmq.meta (queue_name text)")
+        cursor.execute("CREATE TYPE pgmq.message_record AS (msg_id bigint, message jsonb)")
+
+    with pytest.raises(InstallationRefused, match=r"1\.5 or newer is needed"):
+        install(using="default")
+
+
+def test_a_recorded_old_version_is_refused(postgres_database: Database) -> None:
+    install(using="default")
+    with connection.cursor() as cursor:
+        cursor.execute("COMMENT ON SCHEMA pgmq IS 'PGMQ 1.4.4, installed by hand'")
+
+    with pytest.raises(InstallationRefused, match=r"1\.4\.4"):
+        require_installation(using="default")
+
+
+def test_what_somebody_else_installed_without_a_record_is_used(postgres_database: Database) -> None:
+    install(using="default")
+    with connection.cursor() as cursor:
+        cursor.execute("COMMENT ON SCHEMA pgmq IS NULL")
+
+    assert install(using="default").version == ""
+
+
+def test_a_database_without_pgmq_is_told_what_to_do(postgres_database: Database) -> None:
+    with pytest.raises(PgmqMissing, match="install_pgmq"):
+        require_installation(using="default")
+
+
+def test_no_superuser_is_needed_but_the_right_to_create_is(postgres_database: Database) -> None:
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE IF EXISTS pgmq_owner")
+        cursor.execute("CREATE ROLE pgmq_owner NOSUPERUSER")
+        try:
+            cursor.execute("SET ROLE pgmq_owner")
+            with pytest.raises(InstallationRefused, match="GRANT CREATE"):
+                install(using="default")
+            cursor.execute("RESET ROLE")
+            cursor.execute(f'GRANT CREATE ON DATABASE "{name}" TO pgmq_owner')
+            cursor.execute("SET ROLE pgmq_owner")
+            assert install(using="default").created
+            Queue(name="mine").create()
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP OWNED BY pgmq_owner CASCADE")
+            cursor.execute("DROP ROLE pgmq_owner")
+
+
+def test_waiting_duplicates_are_named_and_nothing_is_half_done(keyed: KeyedQueue, pgmq_database: Database) -> None:
+    plain = Queue(name="twice")
+    plain.create()
+    plain.send_batch([{"thing": 1, "model": "m"}] * 2)
+    twice = KeyedQueue(name="twice", key=("thing", "model"), group="owner")
+
+    with pytest.raises(InstallationRefused, match="same thing, model"):
+        twice.create()
+
+    with psycopg.connect(pgmq_database.url) as other:
+        found = other.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [list(twice.indexes())])
+        assert found.fetchall() == []
