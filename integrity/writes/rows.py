@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -112,16 +114,16 @@ def _has_default(field: models.Field[Any, Any]) -> bool:
 
 
 def _getter(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWrapper) -> Callable[[Row], Any]:
-    save = field.get_db_prep_save
+    convert = _converter(field, connection)
     if isinstance(field, models.ForeignKey):
         target = field.target_field.attname
 
         def get_key(row: Row) -> Any:
             value = row[name]
-            return save(getattr(value, target) if isinstance(value, models.Model) else value, connection)
+            return convert(getattr(value, target) if isinstance(value, models.Model) else value)
 
         return get_key
-    return lambda row: save(row[name], connection)
+    return lambda row: convert(row[name])
 
 
 def _constant(field: models.Field[Any, Any], value: Any, connection: BaseDatabaseWrapper) -> Callable[[Row], Any]:
@@ -131,5 +133,30 @@ def _constant(field: models.Field[Any, Any], value: Any, connection: BaseDatabas
 
 def _default(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Row], Any]:
     if callable(field.default):
-        return lambda _row: field.get_db_prep_save(field.get_default(), connection)
+        make, convert = field.default, _converter(field, connection)
+        return lambda _row: convert(make())
     return _constant(field, field.get_default(), connection)
+
+
+def _is_aware(value: Any) -> bool:
+    return type(value) is datetime and value.tzinfo is not None
+
+
+_PLAIN: dict[type[models.Field[Any, Any]], tuple[Any, Callable[[Any], bool]]] = {
+    models.UUIDField: (uuid.UUID(int=0), lambda value: type(value) is uuid.UUID),
+    models.FloatField: (0.5, lambda value: type(value) is float),
+    models.IntegerField: (1, lambda value: type(value) is int),
+    models.BigIntegerField: (1, lambda value: type(value) is int),
+    models.CharField: ("a", lambda value: type(value) is str),
+    models.TextField: ("a", lambda value: type(value) is str),
+    models.DateTimeField: (datetime.fromtimestamp(0, UTC), _is_aware),
+}
+"""An example of the values that a field of exactly this type may hand on as they are, and how to know others."""
+
+
+def _converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
+    """Return what makes database values, without Django's general way where the database takes the value itself."""
+    example, is_plain = _PLAIN.get(type(field), (None, None))
+    if is_plain is None or field.get_db_prep_save(example, connection) is not example:
+        return lambda value: field.get_db_prep_save(value, connection)
+    return lambda value: value if is_plain(value) else field.get_db_prep_save(value, connection)

@@ -47,8 +47,10 @@ def column_of(field: models.Field[Any, Any]) -> str:
     return str(field.column)
 
 
-def find_target(model: type[models.Model], *, constraint: str | None, unique_fields: Sequence[str] | None) -> Target:
-    """Return the constraint of that name, or the one over exactly these fields.
+def find_target(
+    model: type[models.Model], *, constraint: UniqueConstraint | str | None, unique_fields: Sequence[str] | None
+) -> Target:
+    """Return the constraint, by itself or its name, or the one over exactly these fields.
 
     Raises:
         InvalidUpsert: the model has no such constraint, or one that ON CONFLICT cannot use.
@@ -58,6 +60,8 @@ def find_target(model: type[models.Model], *, constraint: str | None, unique_fie
     if len(model._meta.concrete_fields) != len(model._meta.local_concrete_fields):
         raise InvalidUpsert(f"{model._meta.label} keeps its fields in two tables (it has a parent); upsert each model.")
     declared = [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
+    if isinstance(constraint, UniqueConstraint):
+        return _of_constraint(model, constraint)
     if constraint is not None:
         found = next((c for c in declared if c.name == constraint), None)
         if found is None:

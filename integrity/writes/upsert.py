@@ -22,7 +22,7 @@ def upsert(
     *,
     model: type[models.Model],
     rows: Iterable[Row],
-    constraint: str | None = None,
+    constraint: models.UniqueConstraint | str | None = None,
     unique_fields: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
     touch: Mapping[str, Any] | None = None,
@@ -40,7 +40,7 @@ def upsert(
     Args:
         model: whose table; ``auto_now`` and ``auto_now_add`` fields are maintained, as in ``save()``.
         rows: mappings from field name (or column attribute) to value, all with the same names.
-        constraint: the name of the model's UniqueConstraint that tells which row is meant; or
+        constraint: the UniqueConstraint that tells which row is meant, itself or by the name that the model has; or
         unique_fields: the fields of one.
         update: which fields an existing row gets; default: all that the rows bring. ``()`` leaves it as it is.
         touch: values that an existing row gets only if something else is changed, and a new row always.
@@ -77,7 +77,7 @@ def upsert_chunks(
     *,
     model: type[models.Model],
     rows: Iterable[Row],
-    constraint: str | None = None,
+    constraint: models.UniqueConstraint | str | None = None,
     unique_fields: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
     touch: Mapping[str, Any] | None = None,

@@ -19,6 +19,14 @@ from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
 FEW_VALUES = 2000
 """Up to so many values, a statement with all of them is faster than a temporary table."""
 
+_BINARY = {
+    "uuid", "text", "character varying", "boolean", "smallint", "integer", "bigint", "double precision", "jsonb",
+    "timestamp with time zone", "timestamp without time zone", "date",
+}  # fmt: skip
+"""Types whose values Django always gives as the one Python type that psycopg sends in PostgreSQL's own form.
+
+That takes less than half of the time of text, which is what all others are sent as.
+"""
 _STAGE = "integrity_rows"
 _SERIALIZATION_FAILURE, _DEADLOCK, _UNIQUE_VIOLATION = "40001", "40P01", "23505"
 _INVALID_COLUMN_REFERENCE = "42P10"
@@ -75,10 +83,18 @@ class PostgreSQLUpserts(Upserts):
         )
 
     def _copy(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> None:
+        types = [_bare(self._travelling_types(plan.table)[name]) for name in plan.columns]
+        binary = _BINARY.issuperset(types)
         into = compose(
-            "COPY {stage} ({n}, {columns}) FROM STDIN", stage=_STAGE, n=POSITION, columns=columns(plan.columns)
+            "COPY {stage} ({n}, {columns}) FROM STDIN {format}",
+            stage=_STAGE,
+            n=POSITION,
+            columns=columns(plan.columns),
+            format=SQL("(FORMAT BINARY)" if binary else ""),
         )
         with self.connection.cursor() as cursor, cursor.copy(into.replace("%%", "%")) as copy:  # takes no parameters
+            if binary:
+                copy.set_types(["integer", *types])
             for position, row in enumerate(batch):
                 copy.write_row((position, *row))
 
@@ -110,6 +126,11 @@ class PostgreSQLUpserts(Upserts):
         diag: Any = getattr(error.__cause__, "diag", None)
         name, detail = diag.constraint_name or "", diag.message_detail or ""
         return bool(_OF_A_CONCURRENT_BUILD.search(name)) or key_of(detail)[0] == key
+
+
+def _bare(kind: str) -> str:
+    """The type's name without its length: ``character varying(255)``."""
+    return kind.partition("(")[0]
 
 
 def _is_vector(kind: str) -> bool:
