@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -102,9 +103,13 @@ def open_log(path: Path) -> IO[bytes]:
 
 
 def _initialise(*, folders: Folders, binaries: Path, account: Account, durable: bool) -> None:
-    """Make the data folder under another name and rename it when it is whole, so that a kill leaves no half one."""
-    unfinished = folders.root / "data.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    """Make the data folder under another name and rename it when it is whole, so that a kill leaves no half one.
+
+    The name is new each time: the initdb of a killed keeper may still be busy with removing its own.
+    """
+    for abandoned in folders.root.glob("unfinished-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folders.root))
     _own_folder(unfinished, account=account)
     command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", DATABASE_USER]
     command += ["--auth=peer", "--encoding=UTF8", "--no-locale", "--no-instructions"]

@@ -121,11 +121,12 @@ def test_a_half_made_data_folder_is_made_anew(checkout: Checkout) -> None:
         address = client.join()
     eventually(lambda: gone(address["pid"]))
     eventually(lambda: not processes_of(checkout.folder))
-    checkout.root.joinpath("data").rename(checkout.root / "data.unfinished")
-    checkout.root.joinpath("data.unfinished", "PG_VERSION").unlink()
+    checkout.root.joinpath("data").rename(checkout.root / "unfinished-1")
 
     with checkout.client(durable=True) as client:
         assert "error" not in client.join()
+
+    assert not checkout.root.joinpath("unfinished-1").exists()
 
 
 @pytest.mark.slow
