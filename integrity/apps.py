@@ -1,6 +1,7 @@
 """The app's entry in ``INSTALLED_APPS``."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class IntegrityConfig(AppConfig):
@@ -10,5 +11,6 @@ class IntegrityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Load the rules, and the system checks that speak of them."""
+        """Load every app's rules, and the system checks that speak of them."""
+        autodiscover_modules("rules")
         from integrity import checks  # noqa: F401 - importing it registers them; needs all models

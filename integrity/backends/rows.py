@@ -71,6 +71,11 @@ class Rows:
             cursor.execute(sql, tuple(params))
             return int(cursor.rowcount)
 
+    def execute_many(self, sql: SQL, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
     def fetch(self, sql: SQL, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a query whose answer is small, and return all of it."""
         with self.connection.cursor() as cursor:
@@ -255,7 +260,7 @@ def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
         SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
                CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
                     WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
-               content = first_content AS same, {p}, {s}, {k}, fp, survivor_fp
+               content = first_content AS same, tier, content, {p}, {s}, {k}, fp, survivor_fp
         FROM (
             SELECT DENSE_RANK() OVER (ORDER BY place, {k}) AS grp, ranked.*
             FROM (

@@ -15,7 +15,16 @@ from integrity.dedupe.inspection import (
     inspect_planned_group,
     with_duplicates,
 )
-from integrity.dedupe.keep import Earliest, Latest, MostComplete, MostReferenced, StatusOrder
+from integrity.dedupe.keep import (
+    Earliest,
+    Latest,
+    Medoid,
+    MostComplete,
+    MostReferenced,
+    OrderByFields,
+    StatusOrder,
+    UnknownKeep,
+)
 from integrity.dedupe.plan import UnknownPlan, make_plan, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
@@ -28,7 +37,7 @@ from integrity.dedupe.results import (
     RunSummary,
     UndoSummary,
 )
-from integrity.dedupe.rule import DedupeRule, InvalidRule
+from integrity.dedupe.rule import DedupeRule, InvalidRule, SoftReference
 from integrity.dedupe.runner import (
     RunFailed,
     TableBusy,
@@ -49,11 +58,13 @@ __all__ = [
     "Group",
     "InvalidRule",
     "Latest",
+    "Medoid",
     "Member",
     "MissingTable",
     "MostComplete",
     "MostReferenced",
     "NotMigrated",
+    "OrderByFields",
     "PlanSummary",
     "Progress",
     "Quarantine",
@@ -65,10 +76,12 @@ __all__ = [
     "Report",
     "RunFailed",
     "RunSummary",
+    "SoftReference",
     "StatusOrder",
     "TableBusy",
     "UndoSummary",
     "UnknownGroup",
+    "UnknownKeep",
     "UnknownPlan",
     "UnknownRow",
     "UnknownRun",

@@ -89,6 +89,47 @@ class MostReferenced:
 
 
 @dataclass(frozen=True)
+class OrderByFields:
+    """Any ordering, as ``QuerySet.order_by`` takes it: ``OrderByFields(("-score", "created_at"))``; NULL last."""
+
+    fields: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        return f"order by {', '.join(self.fields)}"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
+        known = {field.name for field in target.model._meta.concrete_fields}
+        if unknown := [name for name in self.fields if name.lstrip("-") not in known]:
+            raise UnknownKeep(
+                f"{target.rule.model} has no field {unknown[0].lstrip('-')!r} to order by. "
+                f"Choose from: {', '.join(sorted(known))}."
+            )
+        return tuple(
+            F(name[1:]).desc(nulls_last=True) if name.startswith("-") else F(name).asc(nulls_last=True)
+            for name in self.fields
+        )
+
+
+@dataclass(frozen=True)
+class Medoid:
+    """The row whose vector is nearest to all others of its group first. Two rows are equally near to each other.
+
+    The vectors are compared outside the database, once the groups are staged (``medoids.py``); it stands before
+    all orderings that follow it.
+    """
+
+    field: str
+
+    @property
+    def why(self) -> str:
+        return f"medoid of {self.field}"
+
+    def order_by(self, target: Target) -> tuple[OrderBy, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
 class StatusOrder:
     """The row whose status stands first in a list first; a status that is not in the list comes last."""
 

@@ -21,6 +21,7 @@ from integrity.dedupe.couplings import couple
 from integrity.dedupe.fills import stage_fills
 from integrity.dedupe.finder import stage_duplicates
 from integrity.dedupe.following import Following
+from integrity.dedupe.medoids import rank_medoids
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.refusals import make_refusals, refusal_summary
 from integrity.dedupe.results import PlanSummary, ReferenceSummary
@@ -54,6 +55,7 @@ def make_plan(
     plan = plans.create(rule=rule.name, model=rule.model, table=target.table, state="making", digest="")
     report(Progress(step="finding duplicates"))
     root = stage_duplicates(target, name=f"integrity_plan_{plan.pk}", limit=limit)
+    rank_medoids(target, root)
     refusals = make_refusals(root, using=using)
     apply_conflict_policy(target, root, refusals=refusals)
     report(Progress(step="following references"))

@@ -1,6 +1,10 @@
-"""Policy: which tables must hold one row for each key, and which row wins. One file per system."""
+"""Policy: which tables must hold one row for each key, and which row wins. One file per system.
+
+Any installed app may have rules of its own: a module ``rules.py`` that calls ``register``, found as Django finds
+``admin.py``; or the decorator ``dedupe_rule`` on a model.
+"""
 
 from integrity.rules import embeddings as embeddings
-from integrity.rules.registry import UnknownRule, active_rules, get_rule, register
+from integrity.rules.registry import UnknownRule, active_rules, dedupe_rule, get_rule, register
 
-__all__ = ["UnknownRule", "active_rules", "get_rule", "register"]
+__all__ = ["UnknownRule", "active_rules", "dedupe_rule", "get_rule", "register"]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db.models import Model
+
 from integrity.dedupe.rule import DedupeRule
 from integrity.exceptions import IntegrityAppError
+
+_Model = TypeVar("_Model", bound=type[Model])
 
 _RULES: dict[str, DedupeRule] = {}
 
@@ -16,6 +23,19 @@ def register(rule: DedupeRule) -> DedupeRule:
     """Make a rule known under its name, and return it. A second rule of that name replaces the first."""
     _RULES[rule.name] = rule
     return rule
+
+
+def dedupe_rule(**options: Any) -> Callable[[_Model], _Model]:
+    """Decorate a model class with a rule: ``@dedupe_rule(fields=("email",), keep=(Latest("updated_at"),))``.
+
+    Takes what ``DedupeRule`` takes, but for the model.
+    """
+
+    def decorate(model: _Model) -> _Model:
+        register(DedupeRule(model=model._meta.label, **options))
+        return model
+
+    return decorate
 
 
 def get_rule(name: str) -> DedupeRule:
