@@ -190,7 +190,7 @@ class Upserts(ABC):
         if not plan.compared:
             return SQL("1 = 0")
         if plan.newer is None:
-            tests = [self.differs(plan)]
+            tests = [SQL(f"({self.differs(plan)})")]
         else:
             tests = [
                 compose(

@@ -5,6 +5,7 @@ that two writers never wait for each other in a circle; what another writer did 
 wrong with a row is raised or returned, and never swallowed. Each has an ``a...`` twin for asynchronous code.
 """
 
+from integrity.writes.embeddings import NewEmbedding, astore_embeddings, store_embeddings
 from integrity.writes.errors import (
     CheckFailed,
     ConstraintViolated,
@@ -29,14 +30,17 @@ __all__ = [
     "InvalidUpsert",
     "MissingConstraint",
     "MissingReference",
+    "NewEmbedding",
     "NullNotAllowed",
     "RowRejected",
     "RowsLost",
     "UnsafeIdStorage",
     "UpsertResult",
     "Violated",
+    "astore_embeddings",
     "aupsert",
     "explain",
+    "store_embeddings",
     "typed_errors",
     "upsert",
     "upsert_chunks",

@@ -16,6 +16,8 @@ from django.db.models.expressions import DatabaseDefault
 from integrity.exceptions import IntegrityAppError
 
 Row = Mapping[str, Any]
+Check = Callable[[Row], None]
+"""Looks at a row before it is written; what it raises rejects the row."""
 
 
 class InvalidUpsert(IntegrityAppError):
@@ -40,9 +42,10 @@ class Shape:
     """Those of them that an existing row gets only together with others (``auto_now``)."""
     values: Callable[[Row], tuple[Any, ...]]
     """Database values of one row."""
+    check: Check | None
 
 
-def shape_of(first: Row, *, model: type[models.Model], touch: Row, using: str) -> Shape:
+def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check | None, using: str) -> Shape:
     """Derive the shape from the first row. Fields that no row brings get their default, or are left to the database.
 
     ``touch`` gives values, the same for all rows, that an existing row gets only when it is changed.
@@ -74,11 +77,12 @@ def shape_of(first: Row, *, model: type[models.Model], touch: Row, using: str) -
         fields=tuple(field for field, _ in steps),
         brought=tuple(given),
         touched=tuple(touched),
+        check=check,
         values=lambda row: tuple([get(row) for get in getters]),
     )
 
 
-def prepared(row: Row, position: int, *, shape: Shape, model: type[models.Model]) -> tuple[Any, ...]:
+def prepared(row: Row, *, shape: Shape) -> tuple[Any, ...]:
     """Return the row's database values.
 
     Raises:
@@ -86,14 +90,15 @@ def prepared(row: Row, position: int, *, shape: Shape, model: type[models.Model]
     """
     if row.keys() != shape.names:
         raise RowRejected(
-            f"{model._meta.label}, row {position}: it brings {_names(row)}, the first row {_names(shape.names)}. "
+            f"it brings {_names(row)}, the first row {_names(shape.names)}. "
             "Give all rows of one upsert the same fields."
         )
     try:
+        if shape.check is not None:
+            shape.check(row)
         return shape.values(row)
     except (IntegrityAppError, ValidationError, TypeError, ValueError, ArithmeticError) as error:
-        said = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-        raise RowRejected(f"{model._meta.label}, row {position}: {said}") from error
+        raise RowRejected("; ".join(error.messages) if isinstance(error, ValidationError) else str(error)) from error
 
 
 def _names(row: Row | frozenset[str]) -> str:

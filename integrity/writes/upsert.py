@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, models
 
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
-from integrity.writes.rows import Row, shape_of
+from integrity.writes.rows import Check, Row, shape_of
 from integrity.writes.target import find_target, make_plan, require_safe_ids
 from integrity.writes.writer import Writer
 
@@ -28,6 +28,7 @@ def upsert(
     touch: Mapping[str, Any] | None = None,
     newer_wins: str | None = None,
     overwrite: models.Q | None = None,
+    check: Check | None = None,
     on_error: OnError = "raise",
     chunk_size: int = CHUNK,
     using: str = DEFAULT_DB_ALIAS,
@@ -46,6 +47,7 @@ def upsert(
         touch: values that an existing row gets only if something else is changed, and a new row always.
         newer_wins: a field. An existing row is overwritten by a newer one only; NULL is older than anything.
         overwrite: a condition on the existing row without which it is left as it is.
+        check: called with each row; raises ValueError or ValidationError for one that must not be written.
         on_error: ``isolate`` leaves out the rows that the database rejects, and reports them in ``failed``.
         chunk_size: rows in memory, and in one transaction.
         using: the database alias.
@@ -66,6 +68,7 @@ def upsert(
         touch=touch,
         newer_wins=newer_wins,
         overwrite=overwrite,
+        check=check,
         on_error=on_error,
         chunk_size=chunk_size,
         using=using,
@@ -83,6 +86,7 @@ def upsert_chunks(
     touch: Mapping[str, Any] | None = None,
     newer_wins: str | None = None,
     overwrite: models.Q | None = None,
+    check: Check | None = None,
     on_error: OnError = "raise",
     chunk_size: int = CHUNK,
     using: str = DEFAULT_DB_ALIAS,
@@ -98,7 +102,7 @@ def upsert_chunks(
     if first is None:
         return
     require_safe_ids(model, using=using)
-    shape = shape_of(first, model=model, touch=touch or {}, using=using)
+    shape = shape_of(first, model=model, touch=touch or {}, check=check, using=using)
     plan = make_plan(target, shape=shape, update=update, newer_wins=newer_wins, overwrite=overwrite, using=using)
     writer = Writer(target=target, shape=shape, plan=plan, isolate=on_error == "isolate", using=using)
     numbered = enumerate(chain([first], incoming))

@@ -53,11 +53,12 @@ class Writer:
         ready, results = [], []
         for position, row in chunk:
             try:
-                values = prepared(row, position, shape=self.shape, model=self.target.model)
+                values = prepared(row, shape=self.shape)
             except RowRejected as error:
+                rejected = self._rejected(position, row, str(error))
                 if not self.isolate:
-                    raise
-                results.append(_failed(position, row, error))
+                    raise rejected from error.__cause__
+                results.append(_failed(position, row, rejected))
             else:
                 ready.append(_Prepared(position, row, values))
         if ready:
@@ -107,11 +108,18 @@ class Writer:
                 )
         return outcome
 
+    def _rejected(self, position: int, row: Row, why: str) -> RowRejected:
+        """Return the error that names a row by its place and, as far as it has one, its key."""
+        names = [n for f in self.target.fields for n in (f, f"{f}_id") if n in row]
+        key = ", ".join(f"{name}={row[name]!s:.100}" for name in names)
+        return RowRejected(f"{self.target.model._meta.label}, row {position}{f' ({key})' if key else ''}: {why}")
+
     def _keyless(self, one: _Prepared) -> RowRejected:
-        return RowRejected(
-            f"{self.target.model._meta.label}, row {one.position}: {self.target.name} says nothing about it (a NULL in "
-            "its key, or outside the condition), so that it would be another row each time it is written. Use create()."
+        why = (
+            f"{self.target.name} says nothing about it (a NULL in its key, or outside the condition), so that it would "
+            "be another row each time it is written. Use create()."
         )
+        return self._rejected(one.position, one.row, why)
 
     def _orphan(self, one: _Prepared, orphan: Orphan) -> ConstraintViolated:
         model, place = self.target.model, self.plan.columns.index(orphan.column)
