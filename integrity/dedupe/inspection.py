@@ -7,7 +7,7 @@ from typing import Any
 from django.apps.registry import Apps
 from django.core.exceptions import ValidationError
 from django.db import connections, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from integrity.backends import get_rows
@@ -16,7 +16,7 @@ from integrity.backends.sql import columns, compose, identifier, joined, on
 from integrity.dedupe.groups import Group, GroupReader
 from integrity.dedupe.plan import load_plan, stages_of
 from integrity.dedupe.reasons import reason_to_stay
-from integrity.dedupe.rule import DedupeRule
+from integrity.dedupe.rule import DedupeRule, InvalidRule
 from integrity.dedupe.target import Target, resolve
 from integrity.exceptions import IntegrityAppError
 
@@ -42,6 +42,9 @@ def with_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> Q:
         IntegrityAppError: the rule does not fit the model or the database (see ``resolve``).
     """
     target = resolve(rule, apps=apps, using=using)
+    own = target.model._meta.pk.column
+    if own is None:
+        raise InvalidRule(f"{rule.model} has a primary key of several columns; Django cannot compare it with a query.")
     keys, rows = target.keys(), target.keyed_rows()
     k = numbered("k", len(target.key.expressions))
     found = compose(
@@ -49,7 +52,7 @@ def with_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> Q:
         SELECT r.{own} FROM ({rows}) AS r
         JOIN (SELECT {k} FROM ({keys}) AS x GROUP BY {k} HAVING COUNT(*) > 1) AS d ON {same_key}
         """,
-        own=numbered("p", len(target.pk))[target.pk.index(target.model._meta.pk.column)],
+        own=numbered("p", len(target.pk))[target.pk.index(own)],
         rows=rows.sql,
         keys=keys.sql,
         k=columns(k),
@@ -112,8 +115,8 @@ def _reason_planned(rule: DedupeRule, reader: GroupReader, *, keep: str, apps: A
     """Why the survivor stays, in detail where the group still looks as the plan found it."""
     target, members = reader.target, reader.members
     if target.why == keep and len(members) > 1:
-        pk = reader.first[0][target.model._meta.pk.column]
-        live = inspect_group(rule, pk=pk, apps=apps, using=target.using)
+        pk = tuple(reader.first[0][field.column] for field in target.model._meta.pk_fields)
+        live = inspect_group(rule, pk=pk if len(pk) > 1 else pk[0], apps=apps, using=target.using)
         if live.members and live.members[0].pk == members[0].pk:
             return live.reason
     return f"as planned: {keep}"
@@ -177,7 +180,7 @@ def _primary_key(target: Target, pk: Any) -> tuple[Any, ...]:
     """
     fields = {field.column: field for field in target.model._meta.concrete_fields}
     own = [fields[column] for column in target.pk]
-    rows = target.model._base_manager.using(target.using)
+    rows: QuerySet[Any] = QuerySet(target.model, using=target.using)  # managers may hide rows
     try:
         found = rows.filter(pk=pk).values_list(*(field.attname for field in own)).first()
     except (ValidationError, ValueError, TypeError):
