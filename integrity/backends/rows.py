@@ -151,6 +151,22 @@ class Rows:
         """An expression that orders rows as they lie on disk, if the database tells."""
         raise NotImplementedError
 
+    def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
+        """How many keys occur more than once, and how many rows are one too many."""
+        found = self.fetch(
+            compose(
+                """
+                SELECT COUNT(*), COALESCE(SUM(members - 1), 0)
+                FROM (SELECT COUNT(*) AS members FROM ({keys}) AS r GROUP BY {k} HAVING COUNT(*) > 1) AS g
+                """,
+                keys=keys.sql,
+                k=columns(numbered("k", key_count)),
+            ),
+            keys.params,
+        )
+        groups, redundant = found[0]
+        return int(groups), int(redundant)
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         """Create the stage of a rule's own table: every row of every duplicate group, the survivor at ``pos`` 1."""
         raise NotImplementedError

@@ -6,8 +6,6 @@ from django.apps.registry import Apps
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.rows import numbered
-from integrity.backends.sql import columns, compose
 from integrity.dedupe.results import DuplicateCount
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.stages import Stage
@@ -25,21 +23,9 @@ def count_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> DuplicateCo
 
 def count_groups(target: Target) -> DuplicateCount:
     """The same for a rule that is resolved already."""
-    keys = target.keys()
-    k = columns(numbered("k", len(target.key.expressions)))
-    found = get_rows(using=target.using).fetch(
-        compose(
-            """
-            SELECT COUNT(*), COALESCE(SUM(members - 1), 0)
-            FROM (SELECT COUNT(*) AS members FROM ({keys}) AS r GROUP BY {k} HAVING COUNT(*) > 1) AS g
-            """,
-            keys=keys.sql,
-            k=k,
-        ),
-        keys.params,
-    )
-    groups, redundant = found[0]
-    return DuplicateCount(groups=int(groups), redundant=int(redundant))
+    rows = get_rows(using=target.using)
+    groups, redundant = rows.count_groups(target.keys(), key_count=len(target.key.expressions))
+    return DuplicateCount(groups=groups, redundant=redundant)
 
 
 def stage_duplicates(target: Target, *, name: str, limit: int | None) -> Stage:
