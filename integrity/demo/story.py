@@ -132,7 +132,7 @@ class Story:
             ".venv/bin/python manage.py migrate integrity 0001             # our books; adopts your tables as they are",
             ".venv/bin/python manage.py dedupe_embeddings                  # the preview",
         ):
-            self._console.print(f"  {line}", style="bold")
+            self._console.print(f"  {line}", style="bold", soft_wrap=True)  # to be copied
 
     def _heading(self, text: str) -> None:
         self._console.print()
@@ -149,7 +149,9 @@ class Story:
 
     def _query(self, sql: str, *parameters: str, most: int = 10) -> list[tuple[Any, ...]]:
         """Show a query and the first rows of its answer; return them all."""
-        self._console.print(Syntax(sql % tuple(map(repr, parameters)), "sql", background_color="default"))
+        self._console.print(
+            Syntax(sql % tuple(map(repr, parameters)), "sql", background_color="default", word_wrap=True)
+        )
         with connections[self._using].cursor() as cursor:
             cursor.execute(sql, parameters or None)
             rows = sorted(cursor.fetchall(), key=str)
