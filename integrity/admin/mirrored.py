@@ -18,6 +18,9 @@ from integrity.admin.paging import COUNTED, EstimatedPaginator
 from integrity.admin.tables import ReadOnlyAdmin
 from integrity.backends import get_catalogue
 
+# What Django's fields raise for values that are none of theirs: an id that SQLite keeps as a number, broken JSON.
+UNREADABLE = (AttributeError, TypeError, ValueError)
+
 
 class SlimChangeList(ChangeList):
     """Reads the listed columns only: images and documents stay in the database."""
@@ -31,6 +34,11 @@ class SlimChangeList(ChangeList):
         super().get_results(request)
         if isinstance(self.paginator, EstimatedPaginator) and self.paginator.cut:
             messages.info(request, f"More than {COUNTED:,} rows match; these are the first of them.")
+        try:
+            self.result_list = list(self.result_list)
+        except UNREADABLE as error:
+            messages.error(request, f"{_unreadable(self.opts)} ({error}).")
+            self.result_list = []
 
 
 class MirroredAdmin(DuplicatesMixin, ReadOnlyAdmin):
@@ -65,6 +73,14 @@ class MirroredAdmin(DuplicatesMixin, ReadOnlyAdmin):
         present = self.present(request)
         absent = (field.name for field in self.opts.concrete_fields if field.name not in present)
         return super().get_queryset(request).defer(*absent)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row; None, as for one that is not there, where a stored value cannot be read."""
+        try:
+            return super().get_object(request, object_id, from_field)
+        except UNREADABLE:
+            messages.error(request, f"{_unreadable(self.opts)}.")
+            return None
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -186,6 +202,10 @@ def register_mirrored(site: AdminSite) -> None:
     for system in conf.systems():
         for model, pages in PAGES[system].items():
             site.register(model, pages)
+
+
+def _unreadable(opts: Any) -> str:
+    return f"Table {opts.db_table} holds a value that does not fit its column; `manage.py audit` may say more"
 
 
 def _matches(fields: list[Any], word: str) -> Q:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.admin import AdminSite
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -185,6 +186,23 @@ def test_a_column_that_a_deployment_lacks_is_left_out(browser: Client, dirty: Da
 
     assert "Updated at" not in html
     assert "Created at" in html
+
+
+def test_damaged_ids_are_told_in_words(sqlite_database: Database) -> None:
+    """In a column of type UUID, SQLite keeps an id that looks like a number as one."""
+    sqlite_database.execute("DROP TABLE embeddingcluster")
+    sqlite_database.execute(
+        "CREATE TABLE embeddingcluster "
+        "(id UUID PRIMARY KEY, embedding_id UUID, clustering_result_id UUID, cluster_id UUID)"
+    )
+    damaged = "067efbb1025d7e008000000000000000"
+    sqlite_database.execute("INSERT INTO embeddingcluster VALUES (?, ?, ?, ?)", ["12345678" * 4, damaged, "a", "b"])
+    browser = Client()
+    browser.force_login(User.objects.create_superuser("root"))
+
+    assert "holds a value that does not fit its column" in page(browser, "embeddingcluster/")
+    response = browser.get(f"{ADMIN}/embeddingcluster/{'12345678' * 4}/change/", follow=True)
+    assert "holds a value that does not fit its column" in response.content.decode()
 
 
 def test_a_member_of_staff_sees_only_what_the_permissions_name(browser_with: Callable[..., Client]) -> None:
