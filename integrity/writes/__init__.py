@@ -20,9 +20,23 @@ from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.rows import InvalidUpsert, RowRejected
 from integrity.writes.target import MissingConstraint, UnsafeIdStorage
 from integrity.writes.upsert import aupsert, upsert, upsert_chunks
+from integrity.writes.workflows import (
+    TRANSITIONS,
+    AdvancedWorkflow,
+    StartedWorkflow,
+    TransitionRefused,
+    UnknownWorkflow,
+    WorkflowIdTaken,
+    aadvance_workflow_execution,
+    advance_workflow_execution,
+    astart_workflow_execution,
+    start_workflow_execution,
+)
 from integrity.writes.writer import RowsLost
 
 __all__ = [
+    "TRANSITIONS",
+    "AdvancedWorkflow",
     "CheckFailed",
     "ConstraintViolated",
     "DuplicateKey",
@@ -34,12 +48,20 @@ __all__ = [
     "NullNotAllowed",
     "RowRejected",
     "RowsLost",
+    "StartedWorkflow",
+    "TransitionRefused",
+    "UnknownWorkflow",
     "UnsafeIdStorage",
     "UpsertResult",
     "Violated",
+    "WorkflowIdTaken",
+    "aadvance_workflow_execution",
+    "advance_workflow_execution",
+    "astart_workflow_execution",
     "astore_embeddings",
     "aupsert",
     "explain",
+    "start_workflow_execution",
     "store_embeddings",
     "typed_errors",
     "upsert",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, models
+from django.db import OperationalError, ProgrammingError, connections, models
 from django.db.models import F, Q, UniqueConstraint
 
 from integrity.backends import get_audit_queries, get_catalogue
 from integrity.backends.expressions import condition_sql, expression_sql
+from integrity.backends.upserting import get_upserts
 from integrity.backends.upserts import UpsertPlan
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.rows import InvalidUpsert, Shape
@@ -159,6 +161,24 @@ def _may_lack_key(target: Target) -> bool:
         return True
     fields = (target.model._meta.get_field(name) for name in target.fields)
     return target.nulls_distinct and any(field.null for field in fields)
+
+
+@contextmanager
+def constraint_required(*, table: str, name: str, using: str) -> Iterator[None]:
+    """Say which constraint the block's ON CONFLICT misses, where there is none.
+
+    Raises:
+        MissingConstraint: it says how to add it.
+    """
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        if not get_upserts(using=using).lacks_arbiter(error):
+            raise
+        raise MissingConstraint(
+            f"Database {using!r} has no unique index on {table} that stands for {name!r}: rows written now could be "
+            "duplicates. Run `manage.py migrate` first."
+        ) from error
 
 
 def require_safe_ids(model: type[models.Model], *, using: str) -> None:

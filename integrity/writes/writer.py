@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connections, transaction
+from django.db import DataError, IntegrityError, connections, transaction
 
 from integrity.backends import get_rows
 from integrity.backends.upserting import get_upserts
@@ -16,7 +16,7 @@ from integrity.writes.errors import ConstraintViolated, Violated, explain, typed
 from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.retry import retried
 from integrity.writes.rows import Row, RowRejected, Shape, prepared
-from integrity.writes.target import MissingConstraint, Target
+from integrity.writes.target import Target, constraint_required
 
 Numbered = tuple[int, Row]
 
@@ -67,16 +67,13 @@ class Writer:
 
     def _written(self, batch: Sequence[_Prepared]) -> UpsertResult:
         try:
-            outcome = retried(lambda: self._transaction(batch), using=self.using, key=self.target.key_columns)
+            with constraint_required(table=self.plan.table, name=self.target.name, using=self.using):
+                outcome = retried(lambda: self._transaction(batch), using=self.using, key=self.target.key_columns)
         except (IntegrityError, DataError, RowRejected) as error:
             if self.isolate:
                 return self._bisected(batch, error)
             if isinstance(error, IntegrityError):
                 raise explain(error, using=self.using) from error
-            raise
-        except (OperationalError, ProgrammingError) as error:
-            if get_upserts(using=self.using).lacks_arbiter(error):
-                raise self._missing_constraint() from error
             raise
         return self._result(outcome)
 
@@ -133,12 +130,6 @@ class Writer:
                 fields=(field.name,),
                 values={field.name: one.values[place]},
             ),
-        )
-
-    def _missing_constraint(self) -> MissingConstraint:
-        return MissingConstraint(
-            f"Database {self.using!r} has no unique index on {self.plan.table} that stands for {self.target.name!r}: "
-            "rows written now could be duplicates. Run `manage.py migrate` first."
         )
 
     def _result(self, outcome: Outcome) -> UpsertResult:
