@@ -15,7 +15,7 @@ from django.apps import apps as live_apps
 from django.apps.registry import Apps
 from django.db import router
 from django.db.models import ForeignKey as DjangoForeignKey
-from django.db.models import UUIDField
+from django.db.models import IntegerField, UUIDField
 
 from integrity.backends import get_catalogue, get_rows, has_index_on
 from integrity.backends.sql import NOTHING, SQL, compose
@@ -61,7 +61,9 @@ def references_to(table: str, *, apps: Apps, using: str, rule: DedupeRule | None
     hex_ids = get_rows(using=using).hex_ids
     found: dict[tuple[object, ...], Reference] = {}
     for reference in _all(table, apps, using, rule):
-        if reference.table in tables and (hex_ids or not reference.dashed):
+        # Tables outside the search path are not listed; only asking by name tells.
+        is_there = reference.table in tables or catalogue.columns(reference.table)
+        if is_there and (hex_ids or not reference.dashed):
             key = (reference.table, reference.columns, reference.condition, reference.dashed)
             found.setdefault(key, reference)
     complete = [
@@ -97,6 +99,8 @@ def _generic_foreign_keys(table: str, apps: Apps) -> Iterator[Reference]:
     if not types:
         return
     pk: Any = next(m for m in apps.get_models() if _table_of(m) == table and not m._meta.proxy)._meta.pk
+    if pk.column is None:
+        return  # Django has no generic foreign keys to composite primary keys
     everywhere = (*apps.get_models(include_auto_created=True), *live_apps.get_models(include_auto_created=True))
     for model in everywhere:
         for field in model._meta.private_fields:
@@ -104,6 +108,8 @@ def _generic_foreign_keys(table: str, apps: Apps) -> Iterator[Reference]:
                 continue
             type_field: Any = model._meta.get_field(field.ct_field)
             id_field: Any = model._meta.get_field(field.fk_field)
+            if not _can_hold(id_field, pk):
+                continue
             reference = Reference(
                 table=model._meta.db_table,
                 columns=(id_field.column,),
@@ -116,6 +122,13 @@ def _generic_foreign_keys(table: str, apps: Apps) -> Iterator[Reference]:
             yield reference
             if isinstance(pk, UUIDField):
                 yield replace(reference, dashed=True)
+
+
+def _can_hold(ids: Any, pk: Any) -> bool:
+    """Whether a column for ids can hold those of this model: numbers only numbers, UUIDs only UUIDs, texts all."""
+    while pk.remote_field is not None:  # a child's key is its parent's
+        pk = pk.target_field
+    return all(isinstance(pk, kind) for kind in (IntegerField, UUIDField) if isinstance(ids, kind))
 
 
 def _content_types(table: str, apps: Apps) -> set[int]:
