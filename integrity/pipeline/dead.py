@@ -17,6 +17,7 @@ from integrity.models import DeadLetter
 from integrity.pipeline.process import PATIENCE, enqueue_missing
 from integrity.pipeline.states import lock_to_write
 from integrity.queue import KeyedQueue, notify
+from integrity.signals import pipeline_step
 
 _PER_BATCH: Final = 100
 
@@ -75,10 +76,11 @@ def _send(letters: list[int], *, queue: KeyedQueue, dry_run: bool) -> Redriven:
         chunks = [chunk for chunk in rows.values_list("chunk_id", flat=True) if chunk is not None]
         files = {file for (file,) in _chunks("file_id", chunks, using=using)}
         lock_to_write(files, using=using)
+        pipeline_step.send(sender=DeadLetter, using=using, step="letters locked")
         live = {chunk for (chunk,) in _chunks("id", chunks, using=using)}
         sent = rows.filter(chunk_id__in=live).update(closed_at=Now(), resolution="redriven")
         superseded = rows.exclude(chunk_id__in=live).update(closed_at=Now(), resolution="superseded")
-        if enqueue_missing(sorted(files), queue=queue):
+        if enqueue_missing(sorted(files), queue=queue, among=sorted(live)):
             notify(queue)
         if dry_run:
             transaction.set_rollback(True, using=using)

@@ -50,7 +50,7 @@ def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> Keye
 
 def parse(message: Message, *, model: str) -> Job | BadMessage:
     """Read a message; ``model`` is what messages without one mean."""
-    if message.body is None and message.size:
+    if message.body is None and message.size > LARGEST_MESSAGE:
         error = f"The message has {message.size} bytes; {LARGEST_MESSAGE} are the most."
         return BadMessage(message=message, reason=DeadLetter.Reason.TOO_LARGE, error=error)
     body = message.body

@@ -36,7 +36,8 @@ def count_orphans(*, queue: KeyedQueue) -> dict[str, int]:
     """Count orphans by kind."""
     return dict(
         get_rows(using=queue.using).fetch(
-            compose("SELECT kind, COUNT(*) FROM ({orphans}) AS o GROUP BY kind", orphans=_orphans(queue)), (_UUID,)
+            compose("SELECT kind, COUNT(*) FROM ({orphans}) AS o GROUP BY kind ORDER BY kind", orphans=_orphans(queue)),
+            (_UUID,),
         )
     )
 

@@ -155,19 +155,22 @@ def replace_version(
     )
 
 
-def enqueue_missing(files: Sequence[UUID], *, queue: KeyedQueue) -> int:
-    """Send a job for every current chunk of locked files that has neither vector, message nor open dead letter."""
+def enqueue_missing(files: Sequence[UUID], *, queue: KeyedQueue, among: Sequence[UUID] | None = None) -> int:
+    """Send a job for every current chunk of locked files that has neither vector, message nor open dead letter.
+
+    ``among`` names the only chunks to look at. A message that a worker is archiving right now is waited for.
+    """
     wanted = SQL("""
         SELECT jsonb_build_object('job_type', %s::text, 'file_id', c.file_id, 'chunk_id', c.id, 'version', c.version,
                                   'model', s.model) AS message
         FROM file_chunks AS c
         JOIN integrity_file_state AS s ON s.file_id = c.file_id AND s.current_version = c.version
-        WHERE c.file_id = ANY(%s::uuid[]) AND c.is_active
+        WHERE c.file_id = ANY(%s::uuid[]) AND c.is_active AND (c.id = ANY(%s::uuid[])) IS NOT FALSE
           AND NOT EXISTS (SELECT 1 FROM file_embeddings AS e WHERE e.chunk_id = c.id AND e.model_version = s.model)
           AND NOT EXISTS (SELECT 1 FROM integrity_dead_letter AS d WHERE d.chunk_id = c.id AND d.closed_at IS NULL)
         ORDER BY c.file_id, c.chunk_index
     """)
-    return len(queue.send_missing(wanted, (JOB_TYPE, list(files))))
+    return len(queue.send_missing(wanted, (JOB_TYPE, list(files), None if among is None else list(among))))
 
 
 def _require_file(file: UUID, *, using: str) -> None:

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
+from integrity.models import FileState
 from integrity.pipeline.process import enqueue_missing
 from integrity.pipeline.states import adopt, lock_to_write
 from integrity.queue import KeyedQueue, notify
+from integrity.signals import pipeline_step
 
 FILES_PER_BATCH: Final = 200
 PATIENCE: Final = timedelta(seconds=5)
@@ -28,6 +30,7 @@ def reconcile(*, queue: KeyedQueue, model: str) -> int:
     for files in _batches(_files_with_gaps(queue=queue)):
         with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
             lock_to_write(files, using=queue.using)
+            pipeline_step.send(sender=FileState, using=queue.using, step="gaps locked")
             sent += enqueue_missing(files, queue=queue)
     if sent:
         notify(queue)

@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 from integrity import conf
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
-from integrity.models import DeadLetter
+from integrity.models import DeadLetter, FileState
 from integrity.queue import KeyedQueue
+from integrity.signals import pipeline_step
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def _remove_chunks(file: UUID, after: timedelta, *, using: str) -> tuple[int, in
         embeddings = rows.execute(SQL("DELETE FROM file_embeddings WHERE chunk_id = ANY(%s::uuid[])"), (ids,))
         chunks = rows.execute(SQL("DELETE FROM file_chunks WHERE id = ANY(%s::uuid[])"), (ids,))
         rows.check_constraints_now()
+        pipeline_step.send(sender=FileState, using=using, step="chunks removed")
     return chunks, embeddings
 
 

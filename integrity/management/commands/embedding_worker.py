@@ -1,0 +1,52 @@
+"""``manage.py embedding_worker``: read jobs, make vectors, store them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from integrity import conf
+from integrity.management.base import CLEAN, IntegrityCommand
+from integrity.pipeline import job_queue, run_workers
+from integrity.pipeline.workers import stopped_by_signals
+
+
+class Command(IntegrityCommand):
+    help = (
+        "Works on the queue of embedding jobs until SIGTERM or Ctrl-C, then ends after the batch in hand. "
+        "Any number of workers may run, on any number of machines."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        default = conf.embedding_queue()
+        parser.add_argument("--queue", default=default, help="The queue to work on. Default: %(default)s.")
+        parser.add_argument("--concurrency", type=positive, default=1, metavar="N", help="Workers. Default: 1.")
+        parser.add_argument("--batch-size", type=positive, default=100, metavar="N", help="Default: 100.")
+        until = parser.add_mutually_exclusive_group()
+        until.add_argument("--once", action="store_true", help="Handle one batch per worker, then end.")
+        until.add_argument("--until-empty", action="store_true", help="End when the queue holds no message at all.")
+
+    def run(self, **options: Any) -> int:
+        with stopped_by_signals() as stop:
+            counts = run_workers(
+                queue=job_queue(name=options["queue"], using=options["database"]),
+                concurrency=options["concurrency"],
+                batch_size=options["batch_size"],
+                once=options["once"],
+                until_empty=options["until_empty"],
+                stop=stop,
+            )
+        done = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()) if number)
+        self.stdout.write(f"{done or 'Nothing to do'}.")
+        return CLEAN
+
+
+def positive(text: str) -> int:
+    """Return a number above 0."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number

@@ -1,0 +1,214 @@
+"""Look at any database with PGMQ, ours or not, and name what will go wrong there.
+
+Works without our tables: each check asks the catalogue first. Nothing is changed; the counts scan the queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.sql import SQL, compose, identifier
+from integrity.pipeline.jobs import job_queue
+from integrity.queue.install import require_installation
+from integrity.queue.names import archive_table, queue_table
+
+MOST_READS = 10
+UNREAD_ARCHIVE = 100_000  # messages
+OLDEST_SNAPSHOT = 600  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """What is wrong, how one knows, and what to do."""
+
+    id: str
+    message: str
+    hint: str
+
+
+def examine(*, using: str) -> list[Mistake]:
+    """Return the mistakes of every queue in the database, and of the tables behind the jobs.
+
+    Raises:
+        PgmqMissing: there is no PGMQ to look at.
+        UnsupportedDatabase: it is not PostgreSQL.
+    """
+    require_installation(using=using)
+    rows = get_rows(using=using)
+    names = [name for (name,) in rows.fetch(SQL("SELECT queue_name::text FROM pgmq.meta ORDER BY 1"))]
+    found = [mistake for name in names for check in PER_QUEUE for mistake in check(name, using)]
+    return found + [mistake for check in PER_DATABASE for mistake in check(using)]
+
+
+def dead_jobs(queue: str, using: str) -> Iterator[Mistake]:
+    """Jobs whose chunk is missing, or replaced."""
+    chunk_columns = {column.name for column in get_catalogue(using=using).columns("file_chunks")}
+    if not chunk_columns:
+        return
+    dead = SQL("c.id IS NULL OR NOT c.is_active") if "is_active" in chunk_columns else SQL("c.id IS NULL")
+    count = get_rows(using=using).value(
+        compose(
+            """
+            SELECT COUNT(*) FROM {table} AS q
+            LEFT JOIN file_chunks AS c ON c.id::text = lower(q.message->>'chunk_id')
+            WHERE q.message->>'chunk_id' IS NOT NULL AND ({dead})
+            """,
+            table=queue_table(queue),
+            dead=dead,
+        )
+    )
+    if count:
+        yield Mistake(
+            id="queue.dead_jobs",
+            message=f"Queue {queue}: {count} jobs name a chunk that is missing or replaced.",
+            hint="Run: manage.py embedding_queue orphans --purge. Then let deletions cancel their jobs.",
+        )
+
+
+def cycling_jobs(queue: str, using: str) -> Iterator[Mistake]:
+    """Messages that are read again and again."""
+    count, most = get_rows(using=using).fetch(
+        compose(
+            "SELECT COUNT(*), MAX(read_ct) FROM {table} WHERE read_ct >= %s",
+            table=queue_table(queue),
+        ),
+        (MOST_READS,),
+    )[0]
+    if count:
+        yield Mistake(
+            id="queue.cycling",
+            message=f"Queue {queue}: {count} messages were read {MOST_READS} times or more, one of them {most} times.",
+            hint="Give failures an end: a dead letter after some attempts, with the reason.",
+        )
+
+
+def unread_archive(queue: str, using: str) -> Iterator[Mistake]:
+    """An archive that only grows."""
+    estimate = get_rows(using=using).value(
+        SQL("SELECT GREATEST(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)"),
+        (str(archive_table(queue)),),
+    )
+    if (estimate or 0) >= UNREAD_ARCHIVE:
+        yield Mistake(
+            id="queue.archive",
+            message=f"Queue {queue}: its archive holds about {estimate} messages.",
+            hint="Read it or remove it: manage.py embedding_queue retention keeps the last days only.",
+        )
+
+
+def silent_archive(queue: str, using: str) -> Iterator[Mistake]:
+    """Messages that were archived without a word of why."""
+    found = get_rows(using=using).value(
+        compose(
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE COALESCE(headers, '{{}}') ->> 'outcome' IS NULL)",
+            table=archive_table(queue),
+        )
+    )
+    if found:
+        yield Mistake(
+            id="queue.no_outcome",
+            message=f"Queue {queue}: messages were archived without an outcome, failures like successes.",
+            hint="Archive with the outcome in the headers, as this app's workers do.",
+        )
+
+
+def notify_trap(queue: str, using: str) -> Iterator[Mistake]:
+    """PGMQ's own notification trigger."""
+    found = get_rows(using=using).fetch(
+        SQL("""
+            SELECT 1 FROM pg_catalog.pg_trigger
+            WHERE tgrelid = to_regclass(%s) AND tgname = 'trigger_notify_queue_insert_listeners'
+        """),
+        (str(queue_table(queue)),),
+    )
+    if found:
+        yield Mistake(
+            id="queue.notify",
+            message=f"Queue {queue}: PGMQ's notification trigger is on. One open transaction that sent a message "
+            "blocks every other sender, and after a crash it is silent.",
+            hint=f"Run: SELECT pgmq.disable_notify_insert('{queue}'). Notify after the commit instead.",
+        )
+
+
+def unlogged(queue: str, using: str) -> Iterator[Mistake]:
+    """A queue that a crash empties."""
+    if get_rows(using=using).value(SQL("SELECT is_unlogged FROM pgmq.meta WHERE queue_name = %s"), (queue,)):
+        yield Mistake(
+            id="queue.unlogged",
+            message=f"Queue {queue} is unlogged: a crash of the server empties it.",
+            hint="Run: ALTER TABLE pgmq.q_... SET LOGGED, or reconcile after every crash.",
+        )
+
+
+def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
+    """A queue of embedding jobs in which one chunk can wait twice, or whose jobs cannot be found by file."""
+    rows = get_rows(using=using)
+    if not rows.value(
+        compose(
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE message->>'chunk_id' IS NOT NULL) OR %s",
+            table=queue_table(queue),
+        ),
+        (queue == job_queue(using=using).name,),
+    ):
+        return
+    for name in job_queue(name=queue, using=using).indexes():
+        index = identifier(f'pgmq"."{name}')
+        if rows.value(SQL("SELECT to_regclass(%s)"), (str(index),)) is None:
+            yield Mistake(
+                id="queue.index",
+                message=f"Queue {queue}: the index {name} is missing: jobs are sent twice, or searched for long.",
+                hint=f"Run: manage.py install_pgmq --queue {queue}.",
+            )
+
+
+def cascades(using: str) -> Iterator[Mistake]:
+    """Embeddings that vanish with their chunk, behind the back of whoever works on it."""
+    for key in get_catalogue(using=using).foreign_keys("file_embeddings"):
+        if key.on_delete == "CASCADE":
+            yield Mistake(
+                id="tables.cascade",
+                message=f"file_embeddings: {key.name} is ON DELETE CASCADE.",
+                hint="Make it RESTRICT (manage.py migrate does): a deletion that comes too early should fail.",
+            )
+
+
+def missing_columns(using: str) -> Iterator[Mistake]:
+    """Chunks without versions: what a late job would write to cannot be told from what it was meant for."""
+    columns = {column.name for column in get_catalogue(using=using).columns("file_chunks")}
+    missing = sorted({"version", "is_active", "archived_at"} - columns) if columns else []
+    if missing:
+        yield Mistake(
+            id="tables.versions",
+            message=f"file_chunks has no column {', '.join(missing)}: a re-upload must delete what jobs refer to.",
+            hint="Run: manage.py migrate.",
+        )
+
+
+def old_snapshots(using: str) -> Iterator[Mistake]:
+    """Transactions that keep dead messages from being removed: every read scans past them."""
+    age = get_rows(using=using).value(
+        SQL("""
+            SELECT EXTRACT(epoch FROM MAX(clock_timestamp() - xact_start))::bigint FROM pg_catalog.pg_stat_activity
+            WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+        """)
+    )
+    if (age or 0) > OLDEST_SNAPSHOT:
+        yield Mistake(
+            id="database.old_snapshot",
+            message=f"A transaction has been open for {age} s: reads of the queue become slower and slower.",
+            hint="End it; find it in pg_stat_activity by xact_start.",
+        )
+
+
+PER_QUEUE: tuple[Callable[[str, str], Iterator[Mistake]], ...] = (
+    dead_jobs,
+    cycling_jobs,
+    silent_archive,
+    unread_archive,
+    notify_trap,
+    unlogged,
+    missing_fences,
+)
+PER_DATABASE: tuple[Callable[[str], Iterator[Mistake]], ...] = (cascades, missing_columns, old_snapshots)
