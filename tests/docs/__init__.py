@@ -1,0 +1,1 @@
+"""What the pages say is so: commands run as shown, links lead somewhere, lists are complete."""
