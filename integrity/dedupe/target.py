@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, UniqueConstraint, Value, When
 from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue, get_rows
@@ -174,7 +174,10 @@ def _model(rule: DedupeRule, apps: Apps) -> Any:
 
 
 def _check_columns(rule: DedupeRule, model: Any, have: Iterable[str]) -> None:
-    missing = sorted({field.column for field in model._meta.local_concrete_fields} - set(have))
+    # Only what the rule reads: an adopted table may lack columns that its model has and can do without.
+    key = rule.constraint.fields if isinstance(rule.constraint, UniqueConstraint) else rule.fields
+    named = {*key, *rule.content, rule.vector, rule.clock, model._meta.pk.name}
+    missing = sorted({f.column for f in model._meta.local_concrete_fields if f.name in named} - set(have))
     if missing:
         raise MissingTable(
             f"Table {model._meta.db_table!r} lacks column {', '.join(map(repr, missing))} that {rule.model} names. "

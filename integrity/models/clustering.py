@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from integrity.models.embeddings import Embedding
-from integrity.models.fields import LongNameIndex, NaiveDateTimeField, naive_utc_now, uuid7
+from integrity.models.fields import LongNameIndex, NaiveDateTimeField, TimeOrderedUUID, naive_utc_now, uuid7
 
 
 class ClusteringResult(models.Model):
@@ -30,7 +30,7 @@ class ClusteringResult(models.Model):
 class Cluster(models.Model):
     """One cluster of a clustering; number -1 holds the outliers."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, db_default=TimeOrderedUUID(), editable=False)
     clustering_result = models.ForeignKey(ClusteringResult, models.DO_NOTHING, db_index=False, related_name="clusters")
     cluster_id = models.IntegerField(help_text="Number within the clustering; -1 holds the outliers.")
     medoid_embedding = models.ForeignKey(
@@ -56,7 +56,7 @@ class Cluster(models.Model):
 class EmbeddingCluster(models.Model):
     """One embedding's place in one clustering."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, db_default=TimeOrderedUUID(), editable=False)
     embedding = models.ForeignKey(Embedding, models.DO_NOTHING, db_index=False, related_name="assignments")
     clustering_result = models.ForeignKey(
         ClusteringResult, models.DO_NOTHING, db_index=False, related_name="assignments"

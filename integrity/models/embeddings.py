@@ -80,6 +80,9 @@ class Invocation(models.Model):
             LongNameIndex(fields=["run"], name="ix_invocation_run_id"),
             LongNameIndex(fields=["input_invocation"], name="ix_invocation_input_invocation_id"),
         ]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "sequence_number"], name="unique_run_sequence_number"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model} #{self.sequence_number} ({self.pk})"
@@ -120,6 +123,9 @@ class PersistenceDiagram(models.Model):
         db_table = "persistencediagram"
         verbose_name = "persistence diagram"
         indexes = [LongNameIndex(fields=["run"], name="ix_persistencediagram_run_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "embedding_model"], name="unique_run_embedding_model"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.embedding_model} of {self.run_id} ({self.pk})"

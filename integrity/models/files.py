@@ -77,12 +77,21 @@ class FileChunk(models.Model):
     content_length = models.IntegerField(null=True, blank=True)
     search_vector = SearchVectorField(null=True, blank=True)
     created_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    version = models.IntegerField(default=1, db_default=1)
+    is_active = models.BooleanField(default=True, db_default=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "file_chunks"
         verbose_name = "chunk"
-        indexes = [LongNameIndex(fields=["file"], name="idx_file_chunks_file_id")]
+        indexes = [
+            LongNameIndex(fields=["file"], name="idx_file_chunks_file_id"),
+            LongNameIndex(
+                fields=["file", "is_active"], condition=models.Q(is_active=True), name="idx_file_chunks_active"
+            ),
+        ]
         constraints = [
+            models.UniqueConstraint(fields=["file", "version", "chunk_index"], name="unique_file_version_chunk"),
             models.CheckConstraint(
                 condition=models.Q(importance__in=["high", "medium", "low"]), name="file_chunks_importance_check"
             ),
@@ -96,7 +105,9 @@ class FileEmbedding(models.Model):
     """The vector of one chunk by one version of an embedding model."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    chunk = models.ForeignKey(FileChunk, models.CASCADE, db_index=False, db_constraint=False, related_name="embeddings")
+    chunk = models.ForeignKey(
+        FileChunk, models.RESTRICT, db_index=False, db_constraint=False, related_name="embeddings"
+    )
     embedding = PgVectorField(dimensions=1536)
     model_version = models.TextField(default="text-embedding-3-small", db_default="text-embedding-3-small")
     created_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
@@ -108,7 +119,7 @@ class FileEmbedding(models.Model):
         indexes = [IvfflatIndex(fields=["embedding"], name="file_embeddings_embedding_idx", lists=100)]
         constraints = [
             models.UniqueConstraint(fields=["chunk", "model_version"], name="unique_chunk_embedding"),
-            ForeignKeyConstraint(field="chunk", name="file_embeddings_chunk_id_fkey", on_delete="CASCADE"),
+            ForeignKeyConstraint(field="chunk", name="file_embeddings_chunk_id_fkey", on_delete="RESTRICT"),
         ]
 
     def __str__(self) -> str:

@@ -61,12 +61,14 @@ class PatternQualityMetric(models.Model):
         db_table = "pattern_quality_metrics"
         verbose_name = "pattern quality metric"
         indexes = [
-            LongNameIndex(fields=["pattern_id"], name="idx_pattern_quality_metrics_pattern_id"),
             LongNameIndex(fields=["-quality_score"], name="idx_pattern_quality_metrics_quality_score"),
             LongNameIndex(fields=["-measurement_timestamp"], name="idx_pattern_quality_metrics_measurement_timestamp"),
             GinIndex(fields=["metadata"], name="idx_pattern_quality_metrics_metadata"),
         ]
-        constraints = _between_zero_and_one("pattern_quality_metrics", "quality_score", "confidence")
+        constraints = [
+            models.UniqueConstraint(fields=["pattern_id"], name="pattern_quality_metrics_pattern_id_unique"),
+            *_between_zero_and_one("pattern_quality_metrics", "quality_score", "confidence"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quality_score:.2f} for {self.pattern_id}"

@@ -32,9 +32,9 @@ class WorkflowExecution(models.Model):
     class Meta:
         db_table = "workflow_executions"
         verbose_name = "workflow execution"
-        indexes = [
-            LongNameIndex(fields=["workflow_id"], name="ix_workflow_executions_workflow_id"),
-            LongNameIndex(fields=["entity_id"], name="ix_workflow_executions_entity_id"),
+        indexes = [LongNameIndex(fields=["entity_id"], name="ix_workflow_executions_entity_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["workflow_id"], name="uq_workflow_executions_workflow_id"),
         ]
 
     def __str__(self) -> str:

@@ -10,9 +10,8 @@ from django.db.migrations.state import ProjectState
 
 from integrity.backends.unique import get_unique
 from integrity.dedupe import DedupeRule
-from integrity.operations.output import say
 from integrity.operations.removal import remove_duplicates
-from integrity.operations.scope import is_in_scope, refusing, require_no_transaction
+from integrity.operations.scope import site_of
 
 
 class RemoveDuplicates(Operation):
@@ -53,17 +52,15 @@ class RemoveDuplicates(Operation):
         Raises:
             OperationRefused: some could not be removed, and why.
         """
-        apps, using = from_state.apps, schema_editor.connection.alias
-        with refusing():
-            model = apps.get_model(self.rule.model)
-            if not is_in_scope(self, model=model, apps=apps, schema_editor=schema_editor):
+        model = from_state.apps.get_model(self.rule.model)
+        with site_of(self, model=model, state=from_state, schema_editor=schema_editor) as site:
+            if site is None:
                 return
-            require_no_transaction(self, schema_editor)
-            if schema_editor.collect_sql:
+            if site.only_print:
                 schema_editor.collected_sql.append(f"-- {self.describe()}")
                 return
-            with get_unique(using=using).together():
-                remove_duplicates(self.rule, apps=apps, using=using, say=lambda line: say(line, using=using))
+            with get_unique(using=site.using).together():
+                remove_duplicates(self.rule, apps=site.apps, using=site.using, say=site.say)
 
     def database_backwards(
         self,

@@ -6,6 +6,7 @@ somebody else's project) nothing is kept: there the migration owns whatever it n
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from django.apps.registry import Apps
@@ -18,13 +19,15 @@ class Ledger:
     """The page of one table."""
 
     def __init__(self, *, table: str, apps: Apps, using: str) -> None:
-        self._using = using
+        self._table, self._apps, self._using = table, apps, using
+
+    @cached_property
+    def _page(self) -> Any:
         try:
-            pages: Any = apps.get_model("integrity", "MirroredTable")._base_manager.using(using)
+            pages: Any = self._apps.get_model("integrity", "MirroredTable")._base_manager.using(self._using)
         except LookupError:
-            self._page: Any = None
-        else:
-            self._page = pages.filter(table=table).first()
+            return None
+        return pages.filter(table=self._table).first()
 
     @property
     def is_on(self) -> bool:

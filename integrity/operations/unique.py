@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from django.apps.registry import Apps
 from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
@@ -15,10 +14,8 @@ from django.db.migrations.state import ProjectState
 
 from integrity.backends.unique import Wanted, get_unique
 from integrity.dedupe import DedupeRule, InvalidRule
-from integrity.operations.ledger import Ledger
-from integrity.operations.output import say
 from integrity.operations.removal import refuse_duplicates, remove_duplicates
-from integrity.operations.scope import is_in_scope, refusing, require_no_transaction
+from integrity.operations.scope import Site, site_of
 
 OnDuplicates = Literal["remove", "refuse"]
 
@@ -91,7 +88,14 @@ class AddUniqueConstraintOnline(AddConstraint):
             OperationRefused: duplicates remain, something else has its name, or a lock was not to be had.
         """
         model = to_state.apps.get_model(app_label, self.model_name)
-        add_online(self, model=model, apps=from_state.apps, schema_editor=schema_editor)
+        with site_of(self, model=model, state=from_state, schema_editor=schema_editor) as site:
+            if site is None:
+                return
+            if site.only_print:
+                unique = get_unique(using=site.using)
+                schema_editor.collected_sql.extend(unique.script(model=model, constraint=self.constraint))
+                return
+            self._add(site)
 
     def database_backwards(
         self,
@@ -102,7 +106,26 @@ class AddUniqueConstraintOnline(AddConstraint):
     ) -> None:
         """Remove it if it was added here. Removed rows stay restorable."""
         model = from_state.apps.get_model(app_label, self.model_name)
-        remove_online(self, model=model, constraint=self.constraint, apps=from_state.apps, schema_editor=schema_editor)
+        with site_of(self, model=model, state=from_state, schema_editor=schema_editor) as site:
+            if site is not None:
+                _remove(site, self.constraint, schema_editor)
+
+    def _add(self, site: Site) -> None:
+        rule = _rule(self, site.model)
+        settle = (
+            partial(remove_duplicates, rule, apps=site.apps, using=site.using, say=site.say)
+            if self.on_duplicates == "remove"
+            else partial(refuse_duplicates, rule, apps=site.apps, using=site.using)
+        )
+        wanted = Wanted(
+            model=site.model,
+            constraint=self.constraint,
+            remove=settle,
+            begin=partial(site.ledger.note_added, self.constraint.name),
+        )
+        outcome = get_unique(using=site.using).add(wanted, say=site.say)
+        if outcome is not None and outcome.accepted:
+            site.say(f"{site.table}: {outcome.name} was there already and is accepted")
 
 
 class RemoveUniqueConstraintOnline(RemoveConstraint):
@@ -124,8 +147,9 @@ class RemoveUniqueConstraintOnline(RemoveConstraint):
     ) -> None:
         """Remove it."""
         model = from_state.apps.get_model(app_label, self.model_name)
-        constraint = _constraint(from_state, app_label, self)
-        remove_online(self, model=model, constraint=constraint, apps=from_state.apps, schema_editor=schema_editor)
+        with site_of(self, model=model, state=from_state, schema_editor=schema_editor) as site:
+            if site is not None:
+                _remove(site, _constraint(from_state, app_label, self), schema_editor)
 
     def database_backwards(
         self,
@@ -143,62 +167,12 @@ class RemoveUniqueConstraintOnline(RemoveConstraint):
         adding.database_forwards(app_label, schema_editor, from_state, to_state)
 
 
-def add_online(
-    operation: AddUniqueConstraintOnline,
-    *,
-    model: type[models.Model],
-    apps: Apps,
-    schema_editor: BaseDatabaseSchemaEditor,
-) -> None:
-    """Carry out an addition where it is in scope."""
-    using, constraint = schema_editor.connection.alias, operation.constraint
-    with refusing():
-        if not is_in_scope(operation, model=model, apps=apps, schema_editor=schema_editor):
-            return
-        require_no_transaction(operation, schema_editor)
-        unique = get_unique(using=using)
-        if schema_editor.collect_sql:
-            schema_editor.collected_sql.extend(unique.script(model=model, constraint=constraint))
-            return
-        tell = partial(say, using=using)
-        ledger = Ledger(table=model._meta.db_table, apps=apps, using=using)
-        rule = _rule(operation, model)
-        settle = (
-            partial(remove_duplicates, rule, apps=apps, using=using, say=tell)
-            if operation.on_duplicates == "remove"
-            else partial(refuse_duplicates, rule, apps=apps, using=using)
-        )
-        wanted = Wanted(
-            model=model,
-            constraint=constraint,
-            remove=settle,
-            begin=partial(ledger.note_added, constraint.name),
-        )
-        outcome = unique.add(wanted, say=tell)
-        if outcome is not None and outcome.accepted:
-            tell(f"{model._meta.db_table}: {outcome.name} was there already and is accepted")
-
-
-def remove_online(
-    operation: Operation,
-    *,
-    model: type[models.Model],
-    constraint: models.UniqueConstraint,
-    apps: Apps,
-    schema_editor: BaseDatabaseSchemaEditor,
-) -> None:
-    """Carry out a removal where it is in scope and the constraint is ours to remove."""
-    using = schema_editor.connection.alias
-    with refusing():
-        if not is_in_scope(operation, model=model, apps=apps, schema_editor=schema_editor):
-            return
-        require_no_transaction(operation, schema_editor)
-        ledger = Ledger(table=model._meta.db_table, apps=apps, using=using)
-        if schema_editor.collect_sql:
-            schema_editor.collected_sql.append(f"-- drops {constraint.name} if it was added here")
-        elif ledger.was_added(constraint.name):
-            get_unique(using=using).remove(model=model, constraint=constraint, say=partial(say, using=using))
-            ledger.forget_added(constraint.name)
+def _remove(site: Site, constraint: models.UniqueConstraint, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    if site.only_print:
+        schema_editor.collected_sql.append(f"-- drops {constraint.name} of {site.table} if it was added here")
+    elif site.ledger.was_added(constraint.name):
+        get_unique(using=site.using).remove(model=site.model, constraint=constraint, say=site.say)
+        site.ledger.forget_added(constraint.name)
 
 
 def _rule(operation: AddUniqueConstraintOnline, model: type[models.Model]) -> DedupeRule:

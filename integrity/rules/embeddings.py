@@ -26,5 +26,30 @@ EMBEDDINGS = register(
         content=("vector",),
         vector="vector",
         clock="started_at",
-    )
+    ),
+    system="embeddings",
+)
+
+INVOCATIONS = register(
+    DedupeRule(
+        name="invocations",
+        model="integrity.Invocation",
+        fields=("run", "sequence_number"),
+        keep=(Earliest("started_at"),),
+        complete=(Q(output_text__isnull=False) | Q(output_image_data__isnull=False),),
+        clock="started_at",
+    ),
+    system="embeddings",
+)
+
+PERSISTENCE_DIAGRAMS = register(
+    DedupeRule(
+        name="persistence_diagrams",
+        model="integrity.PersistenceDiagram",
+        fields=("run", "embedding_model"),
+        keep=(Earliest("started_at"),),
+        complete=(Q(diagram_data__isnull=False),),
+        clock="started_at",
+    ),
+    system="embeddings",
 )

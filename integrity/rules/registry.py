@@ -7,21 +7,30 @@ from typing import Any, TypeVar
 
 from django.db.models import Model
 
+from integrity import conf
 from integrity.dedupe.rule import DedupeRule
 from integrity.exceptions import IntegrityAppError
 
 _Model = TypeVar("_Model", bound=type[Model])
 
 _RULES: dict[str, DedupeRule] = {}
+_SYSTEMS: dict[str, str] = {}
 
 
 class UnknownRule(IntegrityAppError):
     """No rule of that name is registered."""
 
 
-def register(rule: DedupeRule) -> DedupeRule:
-    """Make a rule known under its name, and return it. A second rule of that name replaces the first."""
+def register(rule: DedupeRule, *, system: str = "") -> DedupeRule:
+    """Make a rule known under its name, and return it. A second rule of that name replaces the first.
+
+    ``system`` is the mirrored system whose tables it is about: where that is not in use, the rule is not active.
+    """
     _RULES[rule.name] = rule
+    if system:
+        _SYSTEMS[rule.name] = system
+    else:
+        _SYSTEMS.pop(rule.name, None)
     return rule
 
 
@@ -52,5 +61,6 @@ def get_rule(name: str) -> DedupeRule:
 
 
 def active_rules() -> tuple[DedupeRule, ...]:
-    """All registered rules, in the order of their names."""
-    return tuple(_RULES[name] for name in sorted(_RULES))
+    """All registered rules, in the order of their names, but those of mirrored systems that are not in use."""
+    in_use = conf.systems()
+    return tuple(_RULES[name] for name in sorted(_RULES) if _SYSTEMS.get(name) is None or _SYSTEMS[name] in in_use)

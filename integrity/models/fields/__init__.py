@@ -7,7 +7,7 @@ lives in: the files may move, these names may not.
 from __future__ import annotations
 
 from integrity.models.fields.datetimes import NaiveDateTimeField, naive_utc_now
-from integrity.models.fields.ids import RandomUUID, uuid7
+from integrity.models.fields.ids import RandomUUID, TimeOrderedUUID, uuid7
 from integrity.models.fields.indexes import GinIndex, IvfflatIndex, LongNameIndex
 from integrity.models.fields.pgvector import PgVectorField
 from integrity.models.fields.references import ForeignKeyConstraint
@@ -26,6 +26,7 @@ __all__ = [
     "RandomUUID",
     "SearchVectorField",
     "TextArrayField",
+    "TimeOrderedUUID",
     "Vector",
     "VectorField",
     "naive_utc_now",

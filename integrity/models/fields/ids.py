@@ -27,6 +27,19 @@ class RandomUUID(Func):
         return sql, tuple(params)
 
 
+class TimeOrderedUUID(RandomUUID):
+    """The same, ordered by time where the database can make such: PostgreSQL 18 has ``uuidv7()``."""
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra_context: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """Choose the function by the server's version."""
+        version: int = getattr(connection, "pg_version", 0)
+        function = "uuidv7" if version >= 180000 else self.function
+        sql, params = self.as_sql(compiler, connection, function=function, **extra_context)
+        return sql, tuple(params)
+
+
 def uuid7() -> uuid.UUID:
     """Return a time-ordered id: RFC 9562 version 7, millisecond clock, 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
