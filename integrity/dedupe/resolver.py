@@ -80,6 +80,8 @@ class Resolver:
         self.indexed_key = indexed_key
         self.refusals = refusals_of(root)
         self.rows: Rows = get_rows(using=target.using)
+        self.touched = tuple(stage for stage in self.others if self._holds_rows(stage))
+        """Stages of other tables in which anything is to be done: most batches of most runs find none."""
 
     def resolve(self, span: Span) -> Counter[str]:
         """Treat the units of a span inside the caller's transaction; return what was done, by word.
@@ -93,7 +95,7 @@ class Resolver:
         self._recheck(span)
         self._announce("locked")
         done: Counter[str] = Counter()
-        for stage in self.others:
+        for stage in self.touched:
             done["collisions"] += self._remove(stage, span)
             done["repointed"] += self._repoint(stage, span)
         self._announce("children")
@@ -107,12 +109,15 @@ class Resolver:
         self._announce("verified")
         return done
 
+    def _holds_rows(self, stage: Stage) -> bool:
+        return bool(self.rows.fetch(compose("SELECT 1 FROM {stage} LIMIT 1", stage=stage.name)))
+
     def _announce(self, step: str) -> None:
         batch_step.send(sender=Resolver, using=self.target.using, run=self.run, step=step)
 
     def _recheck(self, span: Span) -> None:
         """Lock what the span touches, and refuse every unit that is not as it was when it was planned."""
-        for stage in (self.root, *self.others, *self.fills):
+        for stage in (self.root, *self.touched, *self.fills):
             self.rows.lock_and_compare(
                 table=stage.table,
                 stage=stage.name,
@@ -121,7 +126,7 @@ class Resolver:
                 refusals=self.refusals,
                 span=span,
             )
-        for stage in (self.root, *self.others):
+        for stage in (self.root, *self.touched):
             for other in self.others:
                 self._refuse_unplanned_references(stage, other, span)
         if self.indexed_key:
@@ -257,7 +262,7 @@ class Resolver:
 
     def _note_survivors(self, span: Span) -> None:
         """Where a batch changes rows of its own table, keep the survivors' fingerprints as they are afterwards."""
-        if all(stage.table != self.root.table for stage in (*self.others, *self.fills)):
+        if all(stage.table != self.root.table for stage in (*self.touched, *self.fills)):
             return
         self.rows.execute(
             compose(
@@ -358,9 +363,9 @@ class Resolver:
             )
 
     def _check_nothing_dangles(self, span: Span) -> None:
-        for other in self.others:
+        for other in self.touched:
             for reference in other.references:
-                for stage in (self.root, *self.others):
+                for stage in (self.root, *self.touched):
                     if reference.target_table == stage.table and reference.target_columns == stage.pk:
                         self._check_none_left(reference, other, stage, span)
 
