@@ -8,7 +8,7 @@ from typing import TypeVar
 import stamina
 from django.db import Error, connections
 
-from integrity.backends.upserting import get_upserts
+from integrity.backends.writing import get_upserts
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.db import DataError, IntegrityError, connections, transaction
 
 from integrity.backends import get_rows
-from integrity.backends.upserting import get_upserts
 from integrity.backends.upserts import Orphan, Outcome, UpsertPlan
+from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.errors import ConstraintViolated, Violated, explain, typed
 from integrity.writes.results import FailedRow, UpsertResult

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from integrity.backends.postgresql.bulk import PostgreSQLBulk
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.violations import key_of
@@ -19,14 +20,6 @@ from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
 FEW_VALUES = 2000
 """Up to so many values, a statement with all of them is faster than a temporary table."""
 
-_BINARY = {
-    "uuid", "text", "character varying", "boolean", "smallint", "integer", "bigint", "double precision", "jsonb",
-    "timestamp with time zone", "timestamp without time zone", "date",
-}  # fmt: skip
-"""Types whose values Django always gives as the one Python type that psycopg sends in PostgreSQL's own form.
-
-That takes less than half of the time of text, which is what all others are sent as.
-"""
 _STAGE = "integrity_rows"
 _SERIALIZATION_FAILURE, _DEADLOCK, _UNIQUE_VIOLATION = "40001", "40P01", "23505"
 _INVALID_COLUMN_REFERENCE = "42P10"
@@ -39,6 +32,7 @@ class PostgreSQLUpserts(Upserts):
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
         self.rows = PostgreSQLRows(connection)
+        self.bulk = PostgreSQLBulk(connection)
         self._types: dict[str, dict[str, SQL]] = {}
 
     def was_inserted(self, plan: UpsertPlan) -> SQL:
@@ -62,13 +56,13 @@ class PostgreSQLUpserts(Upserts):
         if len(batch) * len(plan.columns) <= FEW_VALUES or not self._may_stage():
             yield self._values(plan, batch, types)
             return
-        kinds = joined(", ", (f"{identifier(name)} {types[name]}" for name in plan.columns))
-        self.rows.execute(
-            compose("CREATE TEMP TABLE {stage} ({n} integer, {kinds})", stage=_STAGE, n=POSITION, kinds=kinds)
+        brought = joined(", ", (compose("{c}::{kind} AS {c}", c=name, kind=types[name]) for name in plan.columns))
+        self.bulk.create_stage(
+            _STAGE, compose("SELECT 0 AS {n}, {brought} FROM {table}", n=POSITION, brought=brought, table=plan.table)
         )
-        self._copy(plan, batch)
+        self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
         yield Query(sql=identifier(_STAGE))
-        self.rows.drop(_STAGE)  # on an error the transaction's end takes it away
+        self.bulk.drop_stage(_STAGE)
 
     def _values(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]], types: dict[str, SQL]) -> Query:
         one = joined(", ", (f"%s::{types[name]}" for name in plan.columns))
@@ -81,22 +75,6 @@ class PostgreSQLUpserts(Upserts):
             ),
             params=tuple(value for row in batch for value in row),
         )
-
-    def _copy(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> None:
-        types = [_bare(self._travelling_types(plan.table)[name]) for name in plan.columns]
-        binary = _BINARY.issuperset(types)
-        into = compose(
-            "COPY {stage} ({n}, {columns}) FROM STDIN {format}",
-            stage=_STAGE,
-            n=POSITION,
-            columns=columns(plan.columns),
-            format=SQL("(FORMAT BINARY)" if binary else ""),
-        )
-        with self.connection.cursor() as cursor, cursor.copy(into.replace("%%", "%")) as copy:  # takes no parameters
-            if binary:
-                copy.set_types(["integer", *types])
-            for position, row in enumerate(batch):
-                copy.write_row((position, *row))
 
     def _may_stage(self) -> bool:
         return bool(self.rows.value(SQL("SELECT has_database_privilege(current_database(), 'TEMP')")))
@@ -126,11 +104,6 @@ class PostgreSQLUpserts(Upserts):
         diag: Any = getattr(error.__cause__, "diag", None)
         name, detail = diag.constraint_name or "", diag.message_detail or ""
         return bool(_OF_A_CONCURRENT_BUILD.search(name)) or key_of(detail)[0] == key
-
-
-def _bare(kind: str) -> str:
-    """The type's name without its length: ``character varying(255)``."""
-    return kind.partition("(")[0]
 
 
 def _is_vector(kind: str) -> bool:

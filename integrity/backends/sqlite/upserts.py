@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.sqlite.bulk import SQLiteBulk
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
 from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
@@ -24,6 +25,7 @@ class SQLiteUpserts(Upserts):
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
         self.rows = SQLiteRows(connection)
+        self.bulk = SQLiteBulk(connection)
 
     def was_inserted(self, plan: UpsertPlan) -> SQL:
         return SQL("NULL")
@@ -50,23 +52,15 @@ class SQLiteUpserts(Upserts):
     @contextmanager
     def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
         # A table made by a query keeps the affinities: values are converted here as they will be there.
-        self.rows.execute(
+        self.bulk.create_stage(
+            _STAGE,
             compose(
-                "CREATE TEMP TABLE {stage} AS SELECT 0 AS {n}, {columns} FROM {table} WHERE 0",
-                stage=_STAGE,
-                n=POSITION,
-                columns=columns(plan.columns),
-                table=plan.table,
-            )
+                "SELECT 0 AS {n}, {columns} FROM {table}", n=POSITION, columns=columns(plan.columns), table=plan.table
+            ),
         )
-        marks = joined(", ", ["%s"] * (len(plan.columns) + 1))
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                compose("INSERT INTO {stage} VALUES ({marks})", stage=_STAGE, marks=marks),
-                [(position, *row) for position, row in enumerate(batch)],
-            )
-        yield Query(sql=SQL(f"temp.{identifier(_STAGE)}"))
-        self.rows.execute(compose("DROP TABLE temp.{stage}", stage=_STAGE))
+        self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
+        yield Query(sql=identifier(_STAGE))
+        self.bulk.drop_stage(_STAGE)
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
         # SQLite itself says neither which row nor which key, and only at COMMIT.

@@ -1,0 +1,44 @@
+"""Many rows at once: temporary tables that are filled from a stream, and ids for rows that the database makes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, compose
+
+
+class Bulk(ABC):
+    """Bulk writes on one connection, inside the caller's transaction."""
+
+    rows: Rows
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def create_stage(self, name: str, query: SQL) -> None:
+        """Create an empty temporary table with the columns, types and affinities of a query."""
+        self.rows.execute(
+            compose("CREATE TEMP TABLE {name} AS SELECT * FROM ({query}) AS q WHERE 1 = 0", name=name, query=query)
+        )
+
+    def drop_stage(self, name: str) -> None:
+        """Drop a temporary table. After an error the end of the transaction does it."""
+        self.rows.execute(compose("DROP TABLE {name}", name=name))
+
+    @abstractmethod
+    def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Stream rows, in the order of the table's columns, into a temporary table; memory stays flat."""
+
+    @property
+    @abstractmethod
+    def new_id(self) -> SQL:
+        """An expression that makes a new UUID for each row."""
+
+    @abstractmethod
+    def lock_name(self, name: str) -> None:
+        """Wait until no other transaction holds this name; it is held until the transaction ends."""

@@ -1,0 +1,49 @@
+"""Bulk writes on PostgreSQL: COPY, ids by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.bulk import Bulk
+from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.postgresql.rows import PostgreSQLRows
+from integrity.backends.sql import SQL, compose
+
+_BINARY = {
+    "uuid", "text", "character varying", "boolean", "smallint", "integer", "bigint", "double precision", "jsonb",
+    "timestamp with time zone", "timestamp without time zone", "date",
+}  # fmt: skip
+"""Types whose values Django always gives as the one Python type that psycopg sends in PostgreSQL's own form.
+
+That takes less than half of the time of text, which is what all others are sent as.
+"""
+
+
+class PostgreSQLBulk(Bulk):
+    """A temporary table belongs to the session: everything that uses it happens in one transaction."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self.rows = PostgreSQLRows(connection)
+
+    def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        columns = PostgreSQLCatalogue(self.connection).columns(name)
+        types = [column.type.partition("(")[0] for column in columns]  # without the length
+        binary = _BINARY.issuperset(types)
+        into = compose("COPY {name} FROM STDIN {format}", name=name, format=SQL("(FORMAT BINARY)" if binary else ""))
+        with self.connection.cursor() as cursor, cursor.copy(into.replace("%%", "%")) as copy:  # takes no parameters
+            if binary:
+                copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+
+    @property
+    def new_id(self) -> SQL:
+        version: int = getattr(self.connection, "pg_version", 0)
+        return SQL("uuidv7()" if version >= 180000 else "gen_random_uuid()")
+
+    def lock_name(self, name: str) -> None:
+        self.rows.fetch(SQL("SELECT pg_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (name,))

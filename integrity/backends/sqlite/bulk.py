@@ -1,0 +1,41 @@
+"""Bulk writes on SQLite: a prepared statement, ids by a function of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import uuid_utils
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.bulk import Bulk
+from integrity.backends.sql import SQL, compose, joined
+from integrity.backends.sqlite.catalogue import SQLiteCatalogue
+from integrity.backends.sqlite.rows import SQLiteRows
+
+
+class SQLiteBulk(Bulk):
+    """Whoever writes holds the only write lock: there is no name to wait for."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self.rows = SQLiteRows(connection)
+
+    def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        marks = joined(", ", ["%s"] * len(SQLiteCatalogue(self.connection).columns(name)))
+        stream: Any = rows  # the driver takes any iterable; the stubs want a sequence
+        with self.connection.cursor() as cursor:
+            cursor.executemany(compose("INSERT INTO {name} VALUES ({marks})", name=name, marks=marks), stream)
+
+    @property
+    def new_id(self) -> SQL:
+        self.connection.ensure_connection()
+        self.connection.connection.create_function("integrity_uuid7", 0, _hex_uuid7)
+        return SQL("integrity_uuid7()")
+
+    def lock_name(self, name: str) -> None:
+        """Do nothing."""
+
+
+def _hex_uuid7() -> str:
+    return uuid_utils.uuid7().hex
