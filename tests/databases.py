@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
-from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from psycopg import sql
@@ -24,6 +23,7 @@ from psycopg import sql
 from project import databases
 from project.embedded.client import join
 from project.local import CHECKOUT
+from tests import settings
 
 
 @dataclass(frozen=True, kw_only=True)
