@@ -8,7 +8,7 @@ from django.db import connection
 POSTGRESQL = """
 CREATE TABLE ponies_numbered (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
 CREATE TABLE ponies_oldnote (id bigint PRIMARY KEY, pony_id bigint NOT NULL, text text NOT NULL);
-CREATE TABLE ponies_scroll (id bigint PRIMARY KEY, title text NOT NULL, body json, motto xml, origin point);
+CREATE TABLE ponies_scroll (id bigint PRIMARY KEY, title text NOT NULL, body json, motto box, origin point);
 CREATE TABLE ponies_seal (
     id bigint PRIMARY KEY, scroll_id bigint NOT NULL REFERENCES ponies_scroll, wax json
 );
@@ -18,6 +18,9 @@ CREATE TABLE ponies_ledger (
 CREATE TABLE ponies_trace (
     id bigint PRIMARY KEY, pony bigint REFERENCES ponies_pony ON DELETE SET NULL, "limit" integer,
     UNIQUE (pony, "limit")
+);
+CREATE TABLE "ponies 50% note" (
+    "%s" bigint PRIMARY KEY, "the odd%" bigint REFERENCES "ponies select odd", "from" text, UNIQUE ("the odd%", "from")
 );
 CREATE TABLE ponies_split (
     id bigint PRIMARY KEY, race varchar(20), number integer, half integer,
@@ -40,6 +43,9 @@ CREATE TABLE ponies_ledger (
 CREATE TABLE ponies_trace (
     id integer PRIMARY KEY, pony bigint REFERENCES ponies_pony ON DELETE SET NULL, "limit" integer,
     UNIQUE (pony, "limit")
+);
+CREATE TABLE "ponies 50% note" (
+    "%s" integer PRIMARY KEY, "the odd%" bigint REFERENCES "ponies select odd", "from" text, UNIQUE ("the odd%", "from")
 );
 CREATE TABLE ponies_split (
     id integer PRIMARY KEY, race varchar(20), number integer, half integer,

@@ -15,7 +15,7 @@ from tests.ponies.models.belongings import (
 from tests.ponies.models.herd import Pony, Ribbon, Score, Show, ShowPony, Toy
 from tests.ponies.models.inheritance import Animal, Horn, Keeper, RealKeeper, Shift, Unicorn, Vaccination
 from tests.ponies.models.keys import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Slot, Start
-from tests.ponies.models.oddities import Computed, Numbered, Odd, OddNote, OldNote, Scroll, Seal
+from tests.ponies.models.oddities import Computed, Numbered, Odd, OldNote, Scroll, Seal
 
 __all__ = [
     "Animal",
@@ -35,7 +35,6 @@ __all__ = [
     "Membership",
     "Numbered",
     "Odd",
-    "OddNote",
     "OldNote",
     "Passport",
     "Pony",

@@ -53,8 +53,5 @@ class RealKeeper(models.Model):
 class Shift(models.Model):
     """References whatever model the setting names."""
 
-    keeper = models.ForeignKey(
-        settings.PONIES_KEEPER_MODEL,  # type: ignore[misc]  # the tests' settings have it
-        on_delete=models.CASCADE,
-    )
+    keeper = models.ForeignKey(settings.PONIES_KEEPER_MODEL, on_delete=models.CASCADE)
     hour = models.IntegerField()
