@@ -6,6 +6,7 @@ out in short transactions through ``resolver``, ``undo`` takes it back.
 """
 
 from integrity.dedupe.books import NotMigrated
+from integrity.dedupe.control import cancel_run, pause_run
 from integrity.dedupe.finder import count_duplicates
 from integrity.dedupe.groups import Group, Member, ReferenceCount
 from integrity.dedupe.inspection import (
@@ -25,12 +26,14 @@ from integrity.dedupe.keep import (
     StatusOrder,
     UnknownKeep,
 )
-from integrity.dedupe.plan import UnknownPlan, make_plan, summarize_plan
+from integrity.dedupe.plan import make_plan
+from integrity.dedupe.plans import UnknownPlan, list_plans, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
 from integrity.dedupe.resolver import VerificationFailed
 from integrity.dedupe.results import (
     DuplicateCount,
+    PlanEntry,
     PlanSummary,
     ReferenceSummary,
     Refusal,
@@ -38,18 +41,12 @@ from integrity.dedupe.results import (
     UndoSummary,
 )
 from integrity.dedupe.rule import DedupeRule, InvalidRule, SoftReference
-from integrity.dedupe.runner import (
-    RunFailed,
-    TableBusy,
-    apply_plan,
-    list_runs,
-    resume_run,
-    summarize_run,
-    unfinished_run,
-)
+from integrity.dedupe.runner import PlanChanged, RunFailed, TableBusy, apply_plan, resume_run
+from integrity.dedupe.runs import UnknownRun, list_runs, summarize_run, unfinished_run
 from integrity.dedupe.states import WrongState
 from integrity.dedupe.target import MissingTable
-from integrity.dedupe.undo import UnknownRun, undo_run
+from integrity.dedupe.throttle import Pace
+from integrity.dedupe.undo import undo_run
 
 __all__ = [
     "DedupeRule",
@@ -65,6 +62,9 @@ __all__ = [
     "MostReferenced",
     "NotMigrated",
     "OrderByFields",
+    "Pace",
+    "PlanChanged",
+    "PlanEntry",
     "PlanSummary",
     "Progress",
     "Quarantine",
@@ -88,11 +88,14 @@ __all__ = [
     "VerificationFailed",
     "WrongState",
     "apply_plan",
+    "cancel_run",
     "count_duplicates",
     "inspect_group",
     "inspect_planned_group",
+    "list_plans",
     "list_runs",
     "make_plan",
+    "pause_run",
     "quarantines_of",
     "removed_rows",
     "resume_run",

@@ -14,7 +14,7 @@ from integrity.backends import get_rows
 from integrity.backends.rows import Query, directed, numbered
 from integrity.backends.sql import columns, compose, identifier, joined, on
 from integrity.dedupe.groups import Group, GroupReader
-from integrity.dedupe.plan import load_plan, stages_of
+from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.reasons import reason_to_stay
 from integrity.dedupe.rule import DedupeRule, InvalidRule
 from integrity.dedupe.target import Target, resolve

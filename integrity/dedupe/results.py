@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,8 @@ class ReferenceSummary:
     collisions: int
     indexed: bool
     """False where finding the referencing rows has to read the whole table for each batch."""
+    rows: int | None = None
+    """About how many rows that table has; None where there is an index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,25 @@ class Refusal:
     reason: str
     groups: int
     example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEntry:
+    """A line of the book of plans. ``state`` is ``planned``, ``expired``, ``applied`` or ``purged``."""
+
+    id: int
+    rule: str
+    table: str
+    state: str
+    groups: int
+    redundant: int
+    digest: str
+    created_at: datetime
+    expires_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        times = {"created_at": self.created_at.isoformat(), "expires_at": self.expires_at.isoformat()}
+        return asdict(self) | times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +79,11 @@ class PlanSummary:
     """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]
     refused: tuple[Refusal, ...]
+    by_hand: int
+    """Groups whose survivor was named by a person."""
+    state: str
+    wording: Mapping[str, Any]
+    """How the rule was asked for, as it was handed to ``make_plan``."""
     expires_at: datetime
 
     @property
@@ -94,6 +121,8 @@ class RunSummary:
     refused: tuple[Refusal, ...]
     groups_left: int | None = None
     """Duplicate groups found by the check after the run; None where it has not run."""
+    note: str = ""
+    """What else is to be said: that it was cancelled, failed, or purged."""
 
     @property
     def clean(self) -> bool:
@@ -115,6 +144,8 @@ class UndoSummary:
     repointed: int
     """References that point where they pointed before."""
     refused: tuple[Refusal, ...]
+    kept: tuple[str, ...] = ()
+    """What could not go back because its column is gone, and where it still is."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

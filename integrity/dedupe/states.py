@@ -10,7 +10,9 @@ from integrity.dedupe.results import RunSummary
 from integrity.exceptions import IntegrityAppError
 from integrity.signals import run_state_changed
 
+PLANNED: Final = "planned"
 RUNNING: Final = "running"
+PAUSED: Final = "paused"
 INTERRUPTED: Final = "interrupted"
 FAILED: Final = "failed"
 FINISHED: Final = "finished"
@@ -18,16 +20,23 @@ UNDONE: Final = "undone"
 PARTIALLY_UNDONE: Final = "partially undone"
 
 TRANSITIONS: Final[dict[str, frozenset[str]]] = {
-    RUNNING: frozenset({RUNNING, INTERRUPTED, FAILED, FINISHED, PARTIALLY_UNDONE, UNDONE}),
-    INTERRUPTED: frozenset({RUNNING, PARTIALLY_UNDONE, UNDONE}),
-    FAILED: frozenset({RUNNING, PARTIALLY_UNDONE, UNDONE}),
+    PLANNED: frozenset({RUNNING, PAUSED, INTERRUPTED, FAILED, FINISHED, UNDONE}),
+    RUNNING: frozenset({RUNNING, PAUSED, INTERRUPTED, FAILED, FINISHED, PARTIALLY_UNDONE, UNDONE}),
+    PAUSED: frozenset({RUNNING, FINISHED, PARTIALLY_UNDONE, UNDONE}),
+    INTERRUPTED: frozenset({RUNNING, FINISHED, PARTIALLY_UNDONE, UNDONE}),
+    FAILED: frozenset({RUNNING, FINISHED, PARTIALLY_UNDONE, UNDONE}),
     FINISHED: frozenset({PARTIALLY_UNDONE, UNDONE}),
     PARTIALLY_UNDONE: frozenset({PARTIALLY_UNDONE, UNDONE}),
     UNDONE: frozenset(),
 }
-"""From each state to which others. A run whose process was killed stays ``running`` and may be resumed."""
+"""From each state to which others.
 
-RESUMABLE: Final = (RUNNING, INTERRUPTED, FAILED)
+A run is ``planned`` until the tables for what it removes are ready. One whose process was killed stays ``running``
+and may be resumed. ``paused``, and ``finished`` where it was not through, are what people asked for: the process at
+work sees it before its next batch.
+"""
+
+RESUMABLE: Final = tuple(state for state, after in TRANSITIONS.items() if RUNNING in after)
 UNDOABLE: Final = tuple(state for state, after in TRANSITIONS.items() if UNDONE in after)
 
 
@@ -38,14 +47,16 @@ class WrongState(IntegrityAppError):
 def move_to(run: Any, state: str, *, using: str, **fields: Any) -> None:
     """Bring a run (its book's row) to another state and store it with these fields.
 
+    One statement decides by the state that is in the database, not by the one that ``run`` remembers; it waits for a
+    batch that holds the row.
+
     Raises:
         WrongState: there is no such transition.
     """
-    if state not in TRANSITIONS[run.state]:
+    sources = [source for source, after in TRANSITIONS.items() if state in after]
+    rows = type(run)._base_manager.using(using).filter(pk=run.pk)
+    moved = rows.filter(state__in=sources).update(state=state, updated_at=Now(), **fields)
+    run.refresh_from_db(using=using)
+    if not moved:
         raise WrongState(f"Run {run.pk} is {run.state}; it cannot become {state}.")
-    run.state = state
-    for name, value in fields.items():
-        setattr(run, name, value)
-    run.updated_at = Now()
-    run.save(using=using, update_fields=["state", "updated_at", *fields])
     run_state_changed.send(sender=RunSummary, using=using, run=run.pk, state=state)

@@ -20,20 +20,15 @@ from integrity import conf
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, identifier, joined, on
 from integrity.dedupe import states
-from integrity.dedupe.books import book, require_books
-from integrity.dedupe.plan import load_plan, stages_of
+from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
 from integrity.dedupe.resolver import Span, VerificationFailed
 from integrity.dedupe.results import Refusal, UndoSummary
+from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
-from integrity.exceptions import IntegrityAppError
 
 _UNITS_PER_BATCH = 500
-
-
-class UnknownRun(IntegrityAppError):
-    """There is no such run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +64,7 @@ def undo_run(
         WrongState: it was undone already.
         VerificationFailed: a batch did not restore what was kept; it was rolled back.
     """
-    require_books(using=using)
-    run = book("DedupeRun", apps=apps, using=using).filter(pk=run_id).first()
-    if run is None:
-        raise UnknownRun(f"There is no run {run_id} in database {using!r}. See them all: manage.py undo_dedupe --list")
+    run = load_run(run_id, apps=apps, using=using)
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")
     return _Undo(run, apps=apps, using=using).undo(groups=groups, dry_run=dry_run, report=report)

@@ -1,0 +1,156 @@
+"""The batches of a run: one short transaction for each, the cursor committed with the rows."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import OperationalError
+from django.db.models.functions import Now
+
+from integrity import conf
+from integrity.backends.sql import compose
+from integrity.dedupe import states
+from integrity.dedupe.progress import Progress, Report
+from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.resolver import Resolver, Span
+from integrity.dedupe.results import RunSummary
+from integrity.dedupe.target import Target
+from integrity.dedupe.throttle import Pace, Stopped
+from integrity.signals import batch_done
+
+_TARGET_TIME = timedelta(milliseconds=100)
+_FIRST_SIZE = 200
+_TRIES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A run with all that its batches need."""
+
+    run: Any
+    target: Target
+    resolver: Resolver
+    last: int
+    """The last unit."""
+    batch_size: int | None
+    """Groups in a batch; None to let it adapt."""
+    pace: Pace
+    report: Report
+
+
+def all_batches(work: Work) -> None:
+    """Resolve everything after the run's cursor, at the pace that is wanted.
+
+    Raises:
+        Stopped: the run was paused or cancelled, or is to stop here.
+        OperationalError: a batch failed however often it was tried.
+        IntegrityAppError: what came about is not what the plan says.
+    """
+    size = work.batch_size or min(_FIRST_SIZE, conf.most_groups_per_batch())
+    cursor = work.run.cursor
+    while cursor < work.last:
+        work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
+        work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
+        began = time.monotonic()
+        cursor = _one_batch(work, size)
+        if work.batch_size is None:
+            size = _adapted(size, took=time.monotonic() - began)
+        if cursor < work.last:
+            work.pace.rest()
+    work.report(Progress(step="removing duplicates", done=work.last, total=work.last))
+
+
+def _adapted(size: int, *, took: float) -> int:
+    """The size with which a batch would have met its target time, changed by no more than a factor of two."""
+    wanted = size * _TARGET_TIME.total_seconds() / max(took, 0.001)
+    return int(max(1, size / 2, min(wanted, size * 2, conf.most_groups_per_batch())))
+
+
+def _one_batch(work: Work, size: int) -> int:
+    """Resolve the next span after the run's cursor, whoever moved that last; return the cursor after."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return _try_batch(work, size)
+        except OperationalError:
+            # Deadlock, SQLite's "database is locked", a session that was ended: the batch was rolled back and may
+            # pass now, on a new connection if need be. Its cursor tells whether an unanswered COMMIT took place.
+            if attempt == _TRIES or work.resolver.rows.connection.in_atomic_block:
+                raise
+            time.sleep(0.05 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _try_batch(work: Work, size: int) -> int:
+    rows, using = work.resolver.rows, work.target.using
+    done: Counter[str] = Counter()
+    with rows.batch(lock_timeout=conf.lock_timeout()):
+        if not rows.claim_table(work.target.table):
+            raise OperationalError(f"another run is changing {work.target.table}")
+        run = _locked_run(work)
+        span = (run.cursor, run.cursor + size)
+        if run.cursor < work.last:
+            done = work.resolver.resolve(span)
+            run.cursor = min(span[1], work.last)
+            _count(run, done)
+            run.updated_at = Now()
+            run.save(using=using, update_fields=["cursor", "counts", "updated_at"])
+    batch_done.send(sender=RunSummary, using=using, run=run.pk, counts=dict(done))
+    return int(run.cursor)
+
+
+def _locked_run(work: Work) -> Any:
+    """The run's row, locked until the batch ends; another process may have moved its cursor meanwhile."""
+    runs = type(work.run)._base_manager.using(work.target.using).select_for_update()
+    run = runs.get(pk=work.run.pk)
+    if run.state in (states.PAUSED, states.FINISHED):
+        raise Stopped
+    if run.state != states.RUNNING:
+        raise states.WrongState(f"Run {run.pk} became {run.state} while it was being applied.")
+    return run
+
+
+def _is_running(work: Work) -> bool:
+    runs = type(work.run)._base_manager.using(work.target.using)
+    return bool(runs.filter(pk=work.run.pk, state=states.RUNNING).exists())
+
+
+def _count(run: Any, done: Counter[str]) -> None:
+    counts = Counter(run.counts)
+    counts.update(done)
+    counts["batches"] += 1
+    run.counts = dict(counts)
+
+
+def refuse_joined_once(work: Work) -> None:
+    """Without an index on the key, looking for new members costs a scan: do it once, before the first batch."""
+    with work.resolver.rows.batch(lock_timeout=conf.lock_timeout()):
+        work.resolver.refuse_joined((work.run.cursor, work.last))
+
+
+def busy_ones_again(work: Work) -> None:
+    """Give units that were refused only because a row was locked another chance, a few times."""
+    rows = work.resolver.rows
+    refusals = refusals_of(work.resolver.root)
+    for attempt in range(_TRIES):
+        busy = compose("SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' LIMIT 1000", refusals=refusals)
+        units = [unit for (unit,) in rows.fetch(busy)]
+        if not units:
+            return
+        if attempt and not rows.connection.in_atomic_block:
+            time.sleep(0.05 * 2**attempt)
+        for unit in units:
+            _retry_unit(work, int(unit), refusals)
+
+
+def _retry_unit(work: Work, unit: int, refusals: str) -> None:
+    rows = work.resolver.rows
+    span: Span = (unit - 1, unit)
+    with rows.batch(lock_timeout=conf.lock_timeout()):
+        run = _locked_run(work)
+        rows.execute(compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=refusals), (unit,))
+        _count(run, work.resolver.resolve(span))
+        run.save(using=work.target.using, update_fields=["counts"])

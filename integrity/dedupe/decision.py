@@ -1,0 +1,122 @@
+"""Decide about staged groups: which rows go, what moves with them, which groups are refused; and name the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from django.apps.registry import Apps
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.sql import compose
+from integrity.dedupe.conflicts import apply_conflict_policy
+from integrity.dedupe.couplings import couple
+from integrity.dedupe.fills import stage_fills
+from integrity.dedupe.following import Following
+from integrity.dedupe.progress import Progress, Report
+from integrity.dedupe.refusals import make_refusals, refusals_of
+from integrity.dedupe.stages import Stage
+from integrity.dedupe.target import Target
+from integrity.dedupe.vectors import largest_distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a plan's book says of its stages."""
+
+    document: dict[str, Any]
+    digest: str
+
+
+def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decision:
+    """Follow the rule from the ranked groups into every table, and stage what is to be done there.
+
+    Raises:
+        IntegrityAppError: a reference cannot be followed.
+    """
+    using = target.using
+    refusals = make_refusals(root, using=using)
+    apply_conflict_policy(target, root, refusals=refusals)
+    report(Progress(step="following references"))
+    following = Following(root=root, rule=target.rule, apps=apps, using=using, refusals=refusals)
+    following.follow()
+    stages = tuple(following.stages.values())
+    couple(root, stages, using=using)
+    fills = stage_fills(target, root, name=f"{root.name}_fill")
+    stages = (*stages, fills) if fills else stages
+    report(Progress(step="summing up"))
+    return Decision(
+        document={
+            "key": [str(getattr(e, "name", e)) for e in target.key.expressions],
+            "keep": target.why,
+            "root": root.to_json(),
+            "stages": [stage.to_json() for stage in stages],
+            "counts": _counts(target, root),
+            "references": [_reference_counts(stage, using=using) for stage in stages if not stage.fills],
+            "filled": _filled(fills, using=using),
+            "indexed_key": _indexed_key(target),
+        },
+        digest=digest_of(target, (root, *stages)),
+    )
+
+
+def digest_of(target: Target, stages: tuple[Stage, ...]) -> str:
+    """Name a decision: the same rule on the same rows, with the same groups refused, gives the same digest."""
+    rows = get_rows(using=target.using)
+    parts = [
+        target.rule.name,
+        target.why,
+        *(f"{stage.table}:{rows.digest(stage.name, ('action', *stage.p, *stage.s, 'fp'))}" for stage in stages),
+        rows.digest(refusals_of(stages[0]), ("grp", "reason")),
+    ]
+    return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> None:
+    """Drop all that ``decide`` made from the groups, so that it can decide anew."""
+    rows = get_rows(using=using)
+    for name in (*(stage.name for stage in stages), refusals_of(root)):
+        rows.drop(name)
+    rows.execute(compose("UPDATE {root} SET unit = grp WHERE unit <> grp", root=root.name))
+
+
+def _counts(target: Target, root: Stage) -> dict[str, Any]:
+    rows = get_rows(using=target.using)
+    by_kind = dict(rows.fetch(compose("SELECT kind, COUNT(*) FROM {root} GROUP BY kind", root=root.name)))
+    vector = target.rule.vector
+    column = target.model._meta.get_field(vector).column if vector else None
+    return {
+        "groups": int(by_kind.pop("survivor", 0)),
+        "redundant": int(sum(by_kind.values())),
+        **{kind: int(by_kind.get(kind, 0)) for kind in ("identical", "incomplete", "conflicting")},
+        "max_distance": largest_distance(root, column=column, using=target.using) if column else None,
+    }
+
+
+def _filled(stage: Stage | None, *, using: str) -> int:
+    """How many survivors get another value in any field."""
+    if stage is None:
+        return 0
+    return int(get_rows(using=using).value(compose("SELECT COUNT(*) FROM {stage}", stage=stage.name)))
+
+
+def _reference_counts(stage: Stage, *, using: str) -> dict[str, Any]:
+    found = dict(
+        get_rows(using=using).fetch(compose("SELECT action, COUNT(*) FROM {stage} GROUP BY action", stage=stage.name))
+    )
+    indexed = all(reference.indexed for reference in stage.references)
+    return {
+        "table": stage.table,
+        "columns": list(dict.fromkeys(c for reference in stage.references for c in reference.columns)),
+        "repointed": int(found.get("repoint", 0)),
+        "collisions": int(found.get("remove", 0)),
+        "indexed": indexed,
+        "rows": None if indexed else get_catalogue(using=using).row_estimate(stage.table),
+    }
+
+
+def _indexed_key(target: Target) -> bool:
+    """Whether the members of one group can be looked up without reading the whole table."""
+    first = {index.columns[0] for index in get_catalogue(using=target.using).indexes(target.table) if index.valid}
+    return bool(first & set(target.key_columns))

@@ -1,0 +1,140 @@
+"""The book of plans: which there are, what each says, and which can still be applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from integrity import conf
+from integrity.backends import get_rows
+from integrity.dedupe.books import book, require_books
+from integrity.dedupe.refusals import refusal_summary
+from integrity.dedupe.results import PlanEntry, PlanSummary, ReferenceSummary
+from integrity.dedupe.stages import Stage
+from integrity.exceptions import IntegrityAppError
+
+
+class UnknownPlan(IntegrityAppError):
+    """There is no such plan, or it cannot be applied any more."""
+
+
+def load_plan(plan_id: int, *, apps: Apps, using: str) -> Any:
+    """Return the book's row of a plan.
+
+    Raises:
+        UnknownPlan: there is none.
+    """
+    require_books(using=using)
+    plan = book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).first()
+    if plan is None or plan.state == "making":
+        raise UnknownPlan(
+            f"There is no plan {plan_id} in database {using!r}. A preview makes one and prints its number; "
+            "expired ones are dropped. See them all: manage.py dedupe --list"
+        )
+    if plan.state == "purged":
+        raise UnknownPlan(f"Plan {plan_id} was purged with the rows that it removed. Make a new one.")
+    return plan
+
+
+def applicable(*, apps: Apps, using: str) -> Any:
+    """The plans that may be applied or revised: neither applied nor expired."""
+    return book("DedupePlan", apps=apps, using=using).filter(state="planned", expires_at__gte=Now())
+
+
+def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
+    """Check that a plan can still be applied, or revised.
+
+    Raises:
+        UnknownPlan: it was applied, has expired, or a later run of its rule has overtaken it.
+    """
+    runs = book("DedupeRun", apps=apps, using=using)
+    taken = runs.filter(plan_id=plan.pk).order_by("-pk").first()
+    if plan.state != "planned":
+        by = f" by run {taken.pk}" if taken is not None else ""
+        raise UnknownPlan(f"Plan {plan.pk} was applied before{by}; a plan is applied once. Make a new one.")
+    if not applicable(apps=apps, using=using).filter(pk=plan.pk).exists():
+        raise UnknownPlan(f"Plan {plan.pk} expired on {plan.expires_at:%Y-%m-%d %H:%M} UTC. Make a new one.")
+    later = runs.filter(rule=plan.rule, table=plan.table, started_at__gt=plan.created_at).exclude(state="undone")
+    if (run := later.order_by("pk").first()) is not None:
+        raise UnknownPlan(
+            f"Plan {plan.pk} is superseded: run {run.pk} has applied plan {run.plan_id} of the same rule since. "
+            "Make a new one."
+        )
+
+
+def stages_of(plan: Any) -> tuple[Stage, tuple[Stage, ...]]:
+    """The root stage of a plan, and those of the referencing tables."""
+    document = plan.document
+    return Stage.from_json(document["root"]), tuple(map(Stage.from_json, document["stages"]))
+
+
+def list_plans(*, apps: Apps, using: str) -> tuple[PlanEntry, ...]:
+    """Return what the book says of every plan, newest first; nothing is counted anew."""
+    require_books(using=using)
+    plans = book("DedupePlan", apps=apps, using=using).filter(~Q(state="making")).order_by("-pk")
+    expired = set(plans.filter(state="planned", expires_at__lt=Now()).values_list("pk", flat=True))
+    return tuple(
+        PlanEntry(
+            id=plan.pk,
+            rule=plan.rule,
+            table=plan.table,
+            state="expired" if plan.pk in expired else plan.state,
+            groups=plan.document["counts"]["groups"],
+            redundant=plan.document["counts"]["redundant"],
+            digest=plan.digest,
+            created_at=plan.created_at,
+            expires_at=plan.expires_at,
+        )
+        for plan in plans
+    )
+
+
+def summarize_plan(plan_id: int, *, apps: Apps, using: str) -> PlanSummary:
+    """Return what a stored plan says.
+
+    Raises:
+        UnknownPlan: there is no such plan.
+    """
+    plan = load_plan(plan_id, apps=apps, using=using)
+    root, _ = stages_of(plan)
+    return PlanSummary(
+        id=plan.pk,
+        rule=plan.rule,
+        database=using,
+        table=plan.table,
+        key=tuple(plan.document["key"]),
+        keep=plan.document["keep"],
+        digest=plan.digest,
+        references=tuple(
+            ReferenceSummary(**{**counts, "columns": tuple(counts["columns"])})
+            for counts in plan.document["references"]
+        ),
+        refused=refusal_summary(root, using=using),
+        filled=plan.document["filled"],
+        by_hand=len(plan.document.get("survivors", {})),
+        wording=plan.document.get("wording", {}),
+        state=plan.state,
+        expires_at=plan.expires_at,
+        **plan.document["counts"],
+    )
+
+
+def discard_stale_plans(*, apps: Apps, using: str) -> None:
+    """Drop the stages of plans that were cut short or have expired without being applied."""
+    plans = book("DedupePlan", apps=apps, using=using)
+    # A plan that is being made by another process looks like one that was cut short, until it would have expired.
+    cut_short = plans.filter(state="making", created_at__lt=Now() - conf.plan_expiry())
+    stale = cut_short | plans.filter(state="planned", expires_at__lt=Now())
+    for plan in stale:
+        drop_stages(plan.pk, using=using)
+        plans.filter(pk=plan.pk).delete()
+
+
+def drop_stages(plan_id: int, *, using: str) -> None:
+    """Drop every side table of a plan."""
+    rows = get_rows(using=using)
+    for name in rows.side_tables(f"integrity_plan_{plan_id}"):
+        rows.drop(name)
