@@ -29,8 +29,6 @@ from integrity.dedupe.inspection import MOST_MEMBERS
 from integrity.models import Embedding, EmbeddingCluster, WorkflowExecution
 from integrity.rules.embeddings import EMBEDDINGS
 from tests.databases import Database
-from tests.ponies.models import Brain, Pony
-from tests.ponies.tables import make_tables
 from tests.snapshots import snapshot
 
 WORKFLOWS = DedupeRule(name="workflows", model="integrity.WorkflowExecution", fields=("workflow_id",))
@@ -333,18 +331,6 @@ def test_an_unknown_group_of_a_plan_is_an_error_of_ours(number: int) -> None:
 def test_an_unknown_plan_is_an_error_of_ours() -> None:
     with pytest.raises(UnknownPlan):
         inspect_planned_group(EMBEDDINGS, plan=99, number=1, apps=apps, using="default")
-
-
-def test_rows_that_every_manager_hides_are_compared_too() -> None:
-    make_tables()
-    hidden, seen = (Pony.all_objects.create(name="same", gone=gone) for gone in (True, False))
-    Brain.objects.create(pony=hidden, thoughts="none")
-
-    group = inspect(hidden, DedupeRule(model="ponies.Pony", fields=("name",)))
-
-    assert [member.pk for member in group.members] == [str(hidden.pk), str(seen.pk)]
-    counts = {reference.table: reference.counts for reference in group.references}
-    assert counts["ponies_brain"] == (1, 0)
 
 
 def test_inspecting_changes_nothing() -> None:
