@@ -114,9 +114,10 @@ def in_order(answer: CreateEmbeddingResponse, *, count: int) -> list[list[float]
     Raises:
         BadAnswer: the indexes are not exactly those of the texts.
     """
-    found = {item.index: item.embedding for item in answer.data or ()}
-    if sorted(found) != list(range(count)) or len(answer.data) != count:
-        raise BadAnswer(f"The provider answered {count} texts with {len(answer.data or ())} vectors.")
+    data = getattr(answer, "data", None) or ()  # the SDK hands on whatever came with status 200
+    found = {item.index: item.embedding for item in data}
+    if sorted(found) != list(range(count)) or len(data) != count:
+        raise BadAnswer(f"The provider answered {count} texts with {len(data)} vectors.")
     return [found[index] for index in range(count)]
 
 

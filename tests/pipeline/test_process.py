@@ -1,0 +1,168 @@
+"""A file's life: uploaded, uploaded again, deleted."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+
+from integrity.models import CourseFile
+from integrity.models.fields import uuid7
+from integrity.pipeline import InvalidText, UnknownFile, cancel_jobs, delete_file, process_file
+from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
+
+
+def test_upload_and_upload_again_at_once_ends_complete_without_a_foreign_key_error(library: Library) -> None:
+    first = library.upload(*words("old", 30))
+    second = library.upload(*words("new", 20), file=first.file)
+
+    outcomes = library.work()
+
+    assert second.cancelled == 30
+    assert outcomes == {"done": 20}
+    assert_complete(library, first.file, version=2, chunks=20)
+    assert library.outcomes() == {"cancelled": 30, "done": 20}
+
+
+def test_the_same_content_again_does_nothing(library: Library) -> None:
+    first = library.upload(*words("same", 5))
+    library.work()
+
+    again = library.upload(*words("same", 5), file=first.file)
+
+    assert (again.unchanged, again.version, again.enqueued) == (True, 1, 0)
+    assert library.outcomes() == {"done": 5}
+
+
+def test_another_model_is_another_version(library: Library) -> None:
+    first = library.upload("one text")
+
+    again = process_file(file=first.file, chunks=["one text"], model="another", queue=library.queue)
+
+    assert (again.version, again.enqueued, again.reused) == (2, 1, 0)
+
+
+def test_chunks_that_did_not_change_keep_their_vectors_and_cost_nothing(library: Library) -> None:
+    first = library.upload("a", "b", "c", "b")
+    library.work()
+
+    second = library.upload("c", "new", "b", "a", file=first.file)
+
+    assert (second.reused, second.enqueued) == (3, 1)
+    assert library.work() == {"done": 1}
+    assert_complete(library, first.file, version=2, chunks=4)
+    same = fetch(
+        "SELECT COUNT(*) FROM file_chunks o JOIN file_embeddings x ON x.chunk_id = o.id "
+        "JOIN file_chunks n ON n.content = o.content AND n.version = 2 JOIN file_embeddings y ON y.chunk_id = n.id "
+        "WHERE o.version = 1 AND x.embedding::text = y.embedding::text"
+    )
+    assert same == [(4,)]
+
+
+def test_a_version_made_of_known_chunks_is_served_at_once(library: Library) -> None:
+    first = library.upload("a", "b")
+    library.work()
+
+    library.upload("b", "a", file=first.file)
+
+    assert_complete(library, first.file, version=2, chunks=2)
+
+
+def test_the_old_version_is_served_until_the_new_one_is_complete(library: Library) -> None:
+    first = library.upload(*words("old", 3))
+    library.work()
+    library.upload(*words("new", 3), file=first.file)
+
+    assert library.state(first.file).serving_version == 1
+    library.worker(batch_size=2).step()
+    assert library.state(first.file).serving_version == 1
+    library.work()
+
+    assert library.state(first.file).serving_version == 2
+
+
+def test_an_empty_text_is_a_complete_version(library: Library) -> None:
+    processed = process_file(file=new_file(), text="  \n\n ", model=library.provider.model, queue=library.queue)
+
+    assert_complete(library, processed.file, version=1, chunks=0)
+
+
+def test_text_is_split_by_paragraphs(library: Library) -> None:
+    text = "\n\n".join(["short", "word " * 400, "end"])
+
+    processed = process_file(file=new_file(), text=text, model=library.provider.model, queue=library.queue)
+
+    assert processed.chunks == 3
+    assert fetch("SELECT chunk_index, content_length <= 1200 FROM file_chunks ORDER BY 1") == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]
+
+
+def test_nothing_is_left_of_a_version_whose_transaction_rolled_back(library: Library) -> None:
+    file = new_file()
+
+    with transaction.atomic():
+        library.upload(*words("gone", 3), file=file)
+        transaction.set_rollback(True)
+
+    assert library.waiting() == 0
+    assert fetch("SELECT 1 FROM file_chunks") == fetch("SELECT 1 FROM integrity_file_state") == []
+
+
+def test_a_deleted_file_is_out_of_search_at_once_and_can_come_back(library: Library) -> None:
+    first = library.upload(*words("text", 3))
+    library.work()
+    library.upload(*words("newer", 3), file=first.file)
+
+    deleted = delete_file(file=first.file, queue=library.queue)
+
+    assert (deleted.version, deleted.cancelled, library.waiting()) == (3, 3, 0)
+    assert (library.state(first.file).serving_version, library.chunks(first.file)) == (3, [])
+    assert CourseFile.objects.get(pk=first.file).embedding_status is None
+    back = library.upload(*words("text", 3), file=first.file)
+    assert (back.version, back.reused) == (4, 3)
+    assert_complete(library, first.file, version=4, chunks=3)
+
+
+def test_chunks_that_somebody_else_made_are_taken_over(library: Library) -> None:
+    file = new_file()
+    execute(
+        "INSERT INTO file_chunks (id, file_id, chunk_index, content, version) "
+        "SELECT gen_random_uuid(), %s, n, 'theirs ' || n, 1 FROM generate_series(0, 4) n",
+        file,
+    )
+    execute(
+        "INSERT INTO file_embeddings (id, chunk_id, embedding, model_version) "
+        "SELECT gen_random_uuid(), id, array_fill(0.5::real, ARRAY[48]), %s FROM file_chunks",
+        library.provider.model,
+    )
+
+    second = library.upload("theirs 3", "ours", file=file)
+
+    assert (second.version, second.reused, second.enqueued) == (2, 1, 1)
+    assert library.state(file).serving_version == 1
+    library.work()
+    assert_complete(library, file, version=2, chunks=2)
+
+
+def test_cancelling_leaves_the_chunks(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    assert cancel_jobs(file=processed.file, queue=library.queue) == 3
+    assert (library.waiting(), len(library.chunks(processed.file))) == (0, 3)
+
+
+@pytest.mark.parametrize("given", [{}, {"text": "a", "chunks": ["a"]}, {"chunks": ["a\x00b"]}, {"text": "a\x00b"}])
+def test_what_cannot_be_stored_is_refused_before_anything_happens(library: Library, given: dict[str, object]) -> None:
+    with pytest.raises(InvalidText):
+        process_file(file=new_file(), queue=library.queue, **given)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_not_there_is_refused(library: Library) -> None:
+    with pytest.raises(UnknownFile, match="Insert its row first"):
+        library.upload("text", file=uuid7())
+    with pytest.raises(UnknownFile):
+        delete_file(file=uuid7(), queue=library.queue)
+
+    assert fetch("SELECT 1 FROM integrity_file_state") == []

@@ -1,0 +1,333 @@
+"""Two things at once, in every order that matters. Waiting is for locks, never for time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from integrity.pipeline import cancel_jobs, delete_file, purge_orphans, reconcile, redrive, remove_old
+from tests.pipeline.library import Library, assert_complete, assert_sound, execute, fetch, words
+from tests.pipeline.providers import Scripted
+from tests.pipeline.stage import Actor
+
+BETWEEN = ["messages read", "vectors made"]
+"""Steps of a worker at which it holds no lock."""
+INSIDE = ["files locked", "vectors written"]
+"""Steps at which its commit is under way."""
+AT_ONCE = timedelta(0)
+
+
+@pytest.mark.parametrize("step", BETWEEN)
+def test_a_reupload_between_a_workers_steps_goes_first_and_the_worker_writes_nothing(
+    library: Library, step: str
+) -> None:
+    processed = library.upload(*words("old", 5))
+
+    with Actor(library.worker().step, at=step):
+        library.upload(*words("new", 4), file=processed.file)
+
+    assert library.embedded(processed.file, version=1) == 0
+    assert library.work() == {"done": 4}
+    assert_complete(library, processed.file, version=2, chunks=4)
+    assert library.outcomes() == {"cancelled": 5, "done": 4}
+
+
+@pytest.mark.parametrize("step", INSIDE)
+def test_a_reupload_during_a_workers_commit_waits_for_it(library: Library, step: str) -> None:
+    processed = library.upload(*words("old", 5))
+
+    with (
+        Actor(library.worker().step, at=step) as worker,
+        Actor(lambda: library.upload(*words("new", 4), file=processed.file)) as reupload,
+    ):
+        reupload.is_blocked()
+        worker.let_go()
+
+    assert library.embedded(processed.file, version=1) == 5
+    assert reupload.result.cancelled == 0
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=4)
+
+
+@pytest.mark.parametrize("step", ["file locked", "chunks inserted"])
+def test_a_workers_commit_during_a_reupload_waits_and_then_writes_nothing(library: Library, step: str) -> None:
+    processed = library.upload(*words("old", 5))
+
+    with (
+        Actor(library.worker().step, at="vectors made") as worker,
+        Actor(lambda: library.upload(*words("new", 4), file=processed.file), at=step) as reupload,
+    ):
+        worker.go_on()
+        worker.is_blocked()
+        reupload.let_go()
+
+    assert library.embedded(processed.file, version=1) == 0
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=4)
+
+
+def test_of_two_reuploads_the_second_waits_and_wins(library: Library) -> None:
+    processed = library.upload("first")
+
+    with (
+        Actor(lambda: library.upload(*words("second", 3), file=processed.file), at="chunks inserted") as second,
+        Actor(lambda: library.upload(*words("third", 2), file=processed.file)) as third,
+    ):
+        third.is_blocked()
+        second.let_go()
+
+    assert (second.result.version, third.result.version, third.result.cancelled) == (2, 3, 3)
+    assert library.work() == {"done": 2}
+    assert_complete(library, processed.file, version=3, chunks=2)
+
+
+def test_of_two_first_uploads_of_one_file_one_waits(library: Library) -> None:
+    processed = library.upload("first")
+    execute("TRUNCATE file_chunks, file_embeddings, integrity_file_state")
+
+    with (
+        Actor(lambda: library.upload("a", file=processed.file), at="chunks inserted") as one,
+        Actor(lambda: library.upload("b", file=processed.file)) as other,
+    ):
+        other.is_blocked()
+        one.let_go()
+
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=1)
+
+
+@pytest.mark.parametrize("step", BETWEEN)
+def test_a_file_deleted_between_a_workers_steps_stays_deleted(library: Library, step: str) -> None:
+    processed = library.upload(*words("text", 5))
+
+    with Actor(library.worker().step, at=step):
+        deleted = delete_file(file=processed.file, queue=library.queue)
+
+    assert deleted.cancelled == 5
+    assert (library.embedded_anywhere(), library.waiting(), library.chunks(processed.file)) == (0, 0, [])
+
+
+@pytest.mark.parametrize("step", INSIDE)
+def test_a_deletion_during_a_workers_commit_waits_for_it(library: Library, step: str) -> None:
+    processed = library.upload(*words("text", 5))
+
+    with (
+        Actor(library.worker().step, at=step) as worker,
+        Actor(lambda: delete_file(file=processed.file, queue=library.queue)) as deletion,
+    ):
+        deletion.is_blocked()
+        worker.let_go()
+
+    assert (deletion.result.cancelled, library.chunks(processed.file)) == (0, [])
+    assert_sound(library)
+
+
+def test_two_workers_that_finish_one_file_together_neither_deadlock_nor_leave_it_unserved(library: Library) -> None:
+    processed = library.upload(*words("text", 6))
+
+    with (
+        Actor(library.worker(batch_size=3).step, at="vectors written"),
+        Actor(library.worker(batch_size=3).step, at="vectors written"),
+    ):
+        pass
+
+    assert_complete(library, processed.file, version=1, chunks=6)
+
+
+def test_two_workers_with_the_same_message_write_once_and_the_late_one_changes_nothing(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(lambda: library.work(), at="vectors made") as slow:
+        library.let_leases_end()
+        quick = library.worker().step()
+        assert_complete(library, processed.file, version=1, chunks=3)
+
+    assert (quick, slow.result) == (3, {"lost": 3})
+    assert library.outcomes() == {"done": 3}
+
+
+def test_a_message_that_somebody_else_has_read_again_is_theirs(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(lambda: library.work(), at="vectors made") as slow:
+        library.let_leases_end()
+        second = library.worker()
+        with Actor(second.step, at="messages read"):
+            slow.let_go()
+            assert slow.result == {"lost": 3}
+            assert library.embedded_anywhere() == 0
+
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_retention_during_a_reupload_touches_nothing_of_it(library: Library) -> None:
+    processed = library.upload(*words("old", 3))
+    library.work()
+
+    with Actor(lambda: library.upload(*words("new", 2), file=processed.file), at="chunks inserted"):
+        assert remove_old(queue=library.queue, chunks_after=AT_ONCE).chunks == 0
+    assert remove_old(queue=library.queue, chunks_after=AT_ONCE).chunks == 0, "the old version is still served"
+
+    library.work()
+    assert remove_old(queue=library.queue, chunks_after=AT_ONCE).chunks == 3
+    assert_complete(library, processed.file, version=2, chunks=2)
+
+
+def test_a_reupload_during_retention_does_not_wait_and_makes_what_it_needs_anew(library: Library) -> None:
+    processed = library.upload("a", "b")
+    library.work()
+    library.upload("c", file=processed.file)
+    library.work()
+
+    with Actor(lambda: remove_old(queue=library.queue, chunks_after=AT_ONCE), at="chunks removed"):
+        third = library.upload("a", "b", file=processed.file)
+
+    assert third.reused == 2, "the vectors were still there when it looked"
+    library.work()
+    assert_complete(library, processed.file, version=3, chunks=2)
+
+
+def test_retention_and_a_worker_of_the_same_file_do_not_meet(library: Library) -> None:
+    processed = library.upload(*words("old", 3))
+    library.work()
+    library.upload(*words("new", 2), file=processed.file)
+    library.work()
+    library.upload(*words("newest", 2), file=processed.file)
+
+    with Actor(lambda: remove_old(queue=library.queue, chunks_after=AT_ONCE), at="chunks removed"):
+        library.work()
+
+    assert_complete(library, processed.file, version=3, chunks=2)
+
+
+def test_a_reupload_during_a_redrive_waits_and_cancels_what_was_sent(library: Library) -> None:
+    processed = library.upload("poison")
+    library.work(provider=Scripted(poison="poison"))
+
+    with (
+        Actor(lambda: redrive(queue=library.queue), at="letters locked") as sending,
+        Actor(lambda: library.upload("good", file=processed.file)) as reupload,
+    ):
+        reupload.is_blocked()
+        sending.let_go()
+
+    assert (sending.result.sent, reupload.result.cancelled, library.letters()) == (1, 1, [])
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=1)
+
+
+def test_a_redrive_during_a_reupload_waits_and_sends_nothing(library: Library) -> None:
+    processed = library.upload("poison")
+    library.work(provider=Scripted(poison="poison"))
+
+    with (
+        Actor(lambda: library.upload("good", file=processed.file), at="chunks inserted") as reupload,
+        Actor(lambda: redrive(queue=library.queue)) as sending,
+    ):
+        sending.is_blocked()
+        reupload.let_go()
+
+    assert sending.result.sent == 0
+    assert library.work() == {"done": 1}
+    assert_complete(library, processed.file, version=2, chunks=1)
+
+
+def test_a_redrive_while_a_worker_commits_another_chunk_of_the_file_is_not_in_its_way(library: Library) -> None:
+    processed = library.upload("poison", *words("good", 3))
+    library.worker(provider=Scripted(poison="poison"), batch_size=1).step()
+
+    with Actor(library.worker().step, at="vectors written"):
+        assert redrive(queue=library.queue).sent == 1
+
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_two_redrives_at_once_send_each_letter_once(library: Library) -> None:
+    library.upload(*(f"poison {number}" for number in range(3)))
+    library.work(provider=Scripted(poison="poison"))
+
+    with (
+        Actor(lambda: redrive(queue=library.queue), at="letters locked") as one,
+        Actor(lambda: redrive(queue=library.queue)) as other,
+    ):
+        one.let_go()
+        other.let_go()
+
+    assert one.result.sent + other.result.sent == 3
+    assert library.waiting() == 3
+
+
+def test_reconciling_during_a_reupload_waits_and_enqueues_nothing_twice(library: Library) -> None:
+    processed = library.upload(*words("old", 3))
+    library.queue.purge_queue()
+
+    with (
+        Actor(lambda: library.upload(*words("new", 2), file=processed.file), at="chunks inserted") as reupload,
+        Actor(lambda: reconcile(queue=library.queue, model=library.provider.model)) as repair,
+    ):
+        repair.is_blocked()
+        reupload.let_go()
+
+    assert (repair.result, library.waiting()) == (0, 2)
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=2)
+
+
+def test_a_reupload_during_reconciling_waits_and_cancels_what_was_enqueued(library: Library) -> None:
+    processed = library.upload(*words("old", 3))
+    library.queue.purge_queue()
+
+    with (
+        Actor(lambda: reconcile(queue=library.queue, model=library.provider.model), at="gaps locked") as repair,
+        Actor(lambda: library.upload(*words("new", 2), file=processed.file)) as reupload,
+    ):
+        reupload.is_blocked()
+        repair.let_go()
+
+    assert (repair.result, reupload.result.cancelled) == (3, 3)
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=2)
+
+
+def test_reconciling_while_a_worker_commits_enqueues_at_most_what_ends_as_done(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(library.worker().step, at="vectors written"):
+        reconcile(queue=library.queue, model=library.provider.model)
+
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+@pytest.mark.parametrize("step", [*BETWEEN, "files locked"])
+def test_a_purge_of_the_queue_at_any_step_of_a_worker_is_repaired(library: Library, step: str) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(library.worker().step, at=step):
+        library.queue.delete([1, 2, 3])
+
+    assert library.embedded_anywhere() == 0, "a vector without a message would be an effect without a record"
+    reconcile(queue=library.queue, model=library.provider.model)
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_orphans_are_purged_beside_a_workers_commit_without_waiting(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(library.worker().step, at="vectors written"):
+        assert purge_orphans(queue=library.queue) == 0
+
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_cancelling_while_a_worker_is_at_it_leaves_it_nothing_to_write(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+
+    with Actor(lambda: library.work(), at="vectors made") as worker:
+        assert cancel_jobs(file=processed.file, queue=library.queue) == 3
+
+    assert worker.result == {"lost": 3}
+    assert fetch("SELECT 1 FROM file_embeddings") == []

@@ -1,0 +1,274 @@
+"""What a worker does with messages, good and bad."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from integrity.models import DeadLetter
+from integrity.pipeline.breaker import Breaker
+from integrity.pipeline.providers import ProviderMisconfigured, ProviderUnavailable, RateLimited
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
+from tests.pipeline.providers import Scripted
+
+ORIGINAL = {"job_type": "generate_embedding", "user_id": "u1", "metadata": {"page": 1}, "content": "whatever"}
+
+
+def test_a_batch_is_embedded_archived_and_served(library: Library) -> None:
+    processed = library.upload(*words("text", 7))
+
+    assert library.work(batch_size=3) == {"done": 7}
+
+    assert_complete(library, processed.file, version=1, chunks=7)
+    assert library.outcomes() == {"done": 7}
+
+
+def test_stored_vectors_are_those_of_their_chunks(library: Library) -> None:
+    library.upload(*words("text", 5))
+    library.work()
+
+    for content, stored in fetch(
+        "SELECT content, embedding::real[] FROM file_chunks c JOIN file_embeddings e ON e.chunk_id = c.id"
+    ):
+        np.testing.assert_array_equal(np.float32(stored), library.provider.embed([content])[0])
+
+
+def test_a_message_of_the_original_shape_is_understood(library: Library) -> None:
+    processed = library.upload("one", "two")
+    chunk, other = library.chunks(processed.file)
+    library.queue.purge_queue()
+
+    library.send(**ORIGINAL, chunk_id=str(chunk), file_id=str(processed.file))
+    library.send(**ORIGINAL, chunk_id=str(other).upper())
+    library.send(**ORIGINAL, chunk_id=str(other))
+
+    assert library.work() == {"done": 3}
+    assert (library.embedded(processed.file), library.outcomes()) == (2, {"done": 3})
+
+
+def test_a_job_for_another_version_or_file_or_no_chunk_is_archived_with_its_outcome(library: Library) -> None:
+    processed = library.upload("old")
+    (old,) = library.chunks(processed.file)
+    library.upload("new", file=processed.file)
+    (new,) = library.chunks(processed.file)
+    library.work()
+
+    library.send(**ORIGINAL, chunk_id=str(old))
+    library.send(**ORIGINAL, chunk_id=str(new), version=1)
+    library.send(**ORIGINAL, chunk_id=str(new), file_id=str(uuid4()))
+    library.send(**ORIGINAL, chunk_id=str(uuid4()))
+
+    assert library.work() == {"superseded": 2, "orphaned": 2}
+    assert library.waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (["a", "list"], "malformed"),
+        ("text", "malformed"),
+        (None, "malformed"),
+        (12, "malformed"),
+        ({}, "unknown_job_type"),
+        ({"job_type": "resize_image"}, "unknown_job_type"),
+        ({"job_type": ["generate_embedding"]}, "unknown_job_type"),
+        (ORIGINAL, "malformed"),
+        (ORIGINAL | {"chunk_id": None}, "malformed"),
+        (ORIGINAL | {"chunk_id": 7}, "malformed"),
+        (ORIGINAL | {"chunk_id": "not-an-id"}, "malformed"),
+        (ORIGINAL | {"chunk_id": r"\u0000"}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "file_id": {}}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "version": "1"}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "version": True}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "model": 3}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "content": "x" * 10_000_000}, "too_large"),
+    ],
+)
+def test_a_bad_message_is_buried_with_its_reason_and_does_not_stop_the_worker(
+    library: Library, body: object, reason: str
+) -> None:
+    library.queue.send(body)
+    processed = library.upload("good")
+
+    assert library.work() == {"dead": 1, "done": 1}
+
+    ((found, error),) = library.letters()
+    assert (found, bool(error)) == (reason, True)
+    assert library.outcomes() == {"dead": 1, "done": 1}
+    assert_complete(library, processed.file, version=1, chunks=1)
+
+
+def test_headers_of_a_strange_shape_do_no_harm(library: Library) -> None:
+    library.upload("text")
+    execute(f"""UPDATE {library.queue.table} SET headers = '{{"attempts": "many", "snoozes": null}}'""")
+
+    assert library.work() == {"done": 1}
+
+
+def test_one_rejected_text_is_found_by_halving_and_buried_alone(library: Library) -> None:
+    processed = library.upload(*words("good", 10), "this one is poison", *words("fine", 9))
+    provider = Scripted(poison="poison")
+
+    outcomes = library.work(provider=provider)
+
+    assert outcomes == {"done": 19, "dead": 1}
+    assert library.letters() == [("rejected", "one of these texts is not welcome")]
+    assert (library.embedded(processed.file), len(provider.calls)) == (19, 9)
+
+
+def test_a_file_with_a_dead_chunk_is_marked_as_failed_and_its_old_version_stays(library: Library) -> None:
+    processed = library.upload("good")
+    library.work()
+    library.upload("good", "poison", file=processed.file)
+    library.work(provider=Scripted(poison="poison"))
+
+    assert library.state(processed.file).serving_version == 1
+    assert fetch("SELECT status, embedding_status, processing_error FROM course_files") == [
+        ("failed", "failed", "1 chunks could not be embedded: rejected")
+    ]
+
+
+def test_an_outage_is_counted_and_backed_off_and_buried_in_the_end(library: Library) -> None:
+    library.upload("text")
+    library.queue.set_vt(1, vt=timedelta(0))
+    for _ in range(5):
+        breaker_closed(library)
+        library.let_leases_end()
+        library.work(provider=Scripted(answers=[ProviderUnavailable("down")]))
+
+    assert library.letters() == [("failed", "down")]
+    assert DeadLetter.objects.get().attempts == 5
+    assert library.outcomes() == {"dead": 1}
+
+
+def test_a_failed_message_waits_longer_each_time(library: Library) -> None:
+    library.upload("text")
+
+    library.work(provider=Scripted(answers=[ProviderUnavailable("down")]))
+
+    assert fetch(f"SELECT headers, vt > clock_timestamp() + interval '0.5 s' FROM {library.queue.table}") == [
+        ('{"attempts": 1}', True)
+    ]
+
+
+def test_too_many_requests_count_against_no_message_and_stop_all_workers(library: Library) -> None:
+    library.upload(*words("text", 4))
+    limited = RateLimited("slow down", retry_after=timedelta(minutes=7))
+
+    assert library.work(provider=Scripted(answers=[limited])) == {"given back": 4}
+
+    assert fetch(f"SELECT DISTINCT headers, vt > clock_timestamp() + interval '6 min' FROM {library.queue.table}") == [
+        ('{"snoozes": 1}', True)
+    ]
+    assert Breaker(name=library.provider.model).permit() is None
+
+
+def test_a_refused_key_stops_all_workers_and_counts_against_no_message(library: Library) -> None:
+    library.upload("text")
+
+    library.work(provider=Scripted(answers=[ProviderMisconfigured("no such key")]))
+
+    assert library.letters() == []
+    assert Breaker(name=library.provider.model).permit() is None
+
+
+def test_vectors_of_other_dimensions_stop_all_workers(library: Library) -> None:
+    library.upload("text")
+
+    library.work(provider=Scripted(answers=[lambda texts: np.ones((len(texts), DIMENSIONS + 1))]))
+
+    assert (library.letters(), library.embedded_anywhere()) == ([], 0)
+    assert Breaker(name=library.provider.model).permit() is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda texts: np.ones((len(texts) - 1, DIMENSIONS)),
+        lambda texts: np.full((len(texts), DIMENSIONS), np.nan),
+        lambda texts: np.full((len(texts), DIMENSIONS), np.inf),
+        lambda texts: np.zeros((len(texts), DIMENSIONS)),
+        lambda _texts: None,
+        lambda _texts: [["a"]],
+        lambda texts: [[1.0]] * (len(texts) - 1) + [[1.0, 2.0]],
+    ],
+)
+def test_an_unusable_answer_is_never_stored_and_asked_for_again(library: Library, answer: object) -> None:
+    processed = library.upload(*words("text", 4))
+    provider = Scripted(answers=[answer])  # type: ignore[list-item]
+
+    assert library.work(provider=provider) == {"done": 4}
+
+    assert provider.calls == [4, 2, 2]
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_one_text_with_an_unusable_vector_fails_alone(library: Library) -> None:
+    library.upload(*words("text", 3), "cursed")
+
+    def nan_for_the_cursed(texts: object) -> object:
+        return [[np.nan if text == "cursed" else 1.0] * DIMENSIONS for text in texts]  # type: ignore[attr-defined]
+
+    outcomes = library.work(provider=Scripted(answers=[nan_for_the_cursed] * 5))
+
+    assert outcomes == {"done": 3, "retry": 1}
+
+
+def test_an_unforeseen_error_of_a_provider_does_not_end_the_worker(library: Library) -> None:
+    library.upload("text")
+
+    assert library.work(provider=Scripted(answers=[ZeroDivisionError("a bug")])) == {"retry": 1}
+
+
+def test_a_job_for_a_model_that_nobody_has_is_given_back_and_then_buried(library: Library) -> None:
+    library.upload("text")
+    another = Scripted(dimensions=DIMENSIONS + 1)
+
+    for _ in range(5):
+        library.let_leases_end()
+        library.work(provider=another)
+
+    assert [reason for reason, _ in library.letters()] == ["wrong_model"]
+
+
+def test_after_a_stop_what_was_read_is_given_back_uncounted(library: Library) -> None:
+    library.upload(*words("text", 3))
+    library.stop.set()
+
+    library.worker().step()
+
+    assert fetch(f"SELECT DISTINCT headers FROM {library.queue.table}") == [('{"snoozes": 1}',)]
+
+
+def test_a_message_that_ends_workers_is_done_alone_and_then_buried(library: Library) -> None:
+    library.upload("killer", *words("innocent", 3))
+    killer = fetch(f"SELECT MIN(msg_id) FROM {library.queue.table}")[0][0]
+    execute(f"UPDATE {library.queue.table} SET read_ct = 2 WHERE msg_id = %s", killer)
+    provider = Scripted()
+
+    assert library.worker(provider=provider).step() == 4
+    assert provider.calls == [3, 1]
+
+    library.upload("killer again")
+    execute(f"UPDATE {library.queue.table} SET read_ct = 4")
+    assert library.work() == {"dead": 1}
+    assert library.letters()[0][0] == "crash_loop"
+
+
+def test_of_several_suspects_one_is_tried_and_the_others_are_given_back(library: Library) -> None:
+    library.upload("one", "two", "three")
+    execute(f"UPDATE {library.queue.table} SET read_ct = 2")
+    provider = Scripted()
+
+    library.worker(provider=provider).step()
+
+    assert provider.calls == [1]
+    assert fetch(f"SELECT headers->>'snoozes' FROM {library.queue.table}") == [("1",), ("1",)]
+
+
+def breaker_closed(library: Library) -> None:
+    """Let the breaker be as if nothing had happened."""
+    execute("DELETE FROM integrity_breaker")
