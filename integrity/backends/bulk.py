@@ -42,3 +42,7 @@ class Bulk(ABC):
     @abstractmethod
     def lock_name(self, name: str) -> None:
         """Wait until no other transaction holds this name; it is held until the transaction ends."""
+
+    @abstractmethod
+    def see_what_is_committed(self) -> None:
+        """As the first statement of a transaction: let each statement see what others commit before it."""

@@ -5,6 +5,12 @@ that two writers never wait for each other in a circle; what another writer did 
 wrong with a row is raised or returned, and never swallowed. Each has an ``a...`` twin for asynchronous code.
 """
 
+from integrity.writes.clustering import (
+    NewCluster,
+    SavedClustering,
+    asave_clustering_result,
+    save_clustering_result,
+)
 from integrity.writes.embeddings import NewEmbedding, astore_embeddings, store_embeddings
 from integrity.writes.errors import (
     CheckFailed,
@@ -44,10 +50,12 @@ __all__ = [
     "InvalidUpsert",
     "MissingConstraint",
     "MissingReference",
+    "NewCluster",
     "NewEmbedding",
     "NullNotAllowed",
     "RowRejected",
     "RowsLost",
+    "SavedClustering",
     "StartedWorkflow",
     "TransitionRefused",
     "UnknownWorkflow",
@@ -57,10 +65,12 @@ __all__ = [
     "WorkflowIdTaken",
     "aadvance_workflow_execution",
     "advance_workflow_execution",
+    "asave_clustering_result",
     "astart_workflow_execution",
     "astore_embeddings",
     "aupsert",
     "explain",
+    "save_clustering_result",
     "start_workflow_execution",
     "store_embeddings",
     "typed_errors",

@@ -119,7 +119,7 @@ def _has_default(field: models.Field[Any, Any]) -> bool:
 
 
 def _getter(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWrapper) -> Callable[[Row], Any]:
-    convert = _converter(field, connection)
+    convert = converter(field, connection)
     if isinstance(field, models.ForeignKey):
         target = field.target_field.attname
 
@@ -138,7 +138,7 @@ def _constant(field: models.Field[Any, Any], value: Any, connection: BaseDatabas
 
 def _default(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Row], Any]:
     if callable(field.default):
-        make, convert = field.default, _converter(field, connection)
+        make, convert = field.default, converter(field, connection)
         return lambda _row: convert(make())
     return _constant(field, field.get_default(), connection)
 
@@ -159,7 +159,7 @@ _PLAIN: dict[type[models.Field[Any, Any]], tuple[Any, Callable[[Any], bool]]] = 
 """An example of the values that a field of exactly this type may hand on as they are, and how to know others."""
 
 
-def _converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
+def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
     """Return what makes database values, without Django's general way where the database takes the value itself."""
     example, is_plain = _PLAIN.get(type(field), (None, None))
     if is_plain is None or field.get_db_prep_save(example, connection) is not example:

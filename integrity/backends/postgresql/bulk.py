@@ -47,3 +47,6 @@ class PostgreSQLBulk(Bulk):
 
     def lock_name(self, name: str) -> None:
         self.rows.fetch(SQL("SELECT pg_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (name,))
+
+    def see_what_is_committed(self) -> None:
+        self.rows.execute(SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))

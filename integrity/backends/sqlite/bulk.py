@@ -36,6 +36,9 @@ class SQLiteBulk(Bulk):
     def lock_name(self, name: str) -> None:
         """Do nothing."""
 
+    def see_what_is_committed(self) -> None:
+        """Do nothing: there is one writer at a time."""
+
 
 def _hex_uuid7() -> str:
     return uuid_utils.uuid7().hex
