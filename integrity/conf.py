@@ -75,3 +75,11 @@ def archive_retention() -> timedelta:
     Default: 30.
     """
     return timedelta(days=float(getattr(settings, "INTEGRITY_ARCHIVE_RETENTION", 30)))
+
+
+def keep_metric_history() -> bool:
+    """``INTEGRITY_KEEP_METRIC_HISTORY``: whether each measurement of a pattern is kept. Default: no.
+
+    The metric itself is always the newest one; trends need the others too.
+    """
+    return bool(getattr(settings, "INTEGRITY_KEEP_METRIC_HISTORY", False))

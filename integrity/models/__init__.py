@@ -11,7 +11,7 @@ from integrity.models.embeddings import (
     PersistenceDiagram,
 )
 from integrity.models.files import CourseFile, FileChunk, FileEmbedding
-from integrity.models.patterns import PatternLineageNode, PatternQualityMetric
+from integrity.models.patterns import PatternLineageNode, PatternMetricHistory, PatternQualityMetric
 from integrity.models.pipeline import Chore, CircuitBreaker, DeadLetter, FileState
 from integrity.models.quarantine import SideTable
 from integrity.models.runs import DedupePlan, DedupeRun, MirroredTable
@@ -36,6 +36,7 @@ __all__ = [
     "Invocation",
     "MirroredTable",
     "PatternLineageNode",
+    "PatternMetricHistory",
     "PatternQualityMetric",
     "PersistenceDiagram",
     "SideTable",

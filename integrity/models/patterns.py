@@ -119,3 +119,25 @@ class PatternLineageNode(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pattern_name} {self.pattern_version}"
+
+
+class PatternMetricHistory(models.Model):
+    """One measurement that was given for a pattern, kept when ``INTEGRITY_KEEP_METRIC_HISTORY`` says so. Ours."""
+
+    pattern_id = models.UUIDField()
+    quality_score = models.FloatField()
+    confidence = models.FloatField()
+    measurement_timestamp = models.DateTimeField()
+    version = models.TextField(null=True)
+    metadata = models.JSONField(null=True)
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "integrity_pattern_metric_history"
+        verbose_name = "pattern metric history"
+        constraints = [
+            models.UniqueConstraint(fields=["pattern_id", "measurement_timestamp"], name="unique_pattern_measurement"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quality_score:.2f} for {self.pattern_id} at {self.measurement_timestamp:%Y-%m-%d %H:%M}"
