@@ -107,13 +107,14 @@ class Restorer:
         return [one for one in found if self._agrees(row, reference, one) and not self._taken(row, reference, one)]
 
     def _agrees(self, row: DamagedRow, reference: IdColumn, candidate: str) -> bool:
-        """Whether row and candidate have the same parent wherever both point at one table."""
+        """Whether row and candidate have the same parent wherever both name one by the same column."""
         theirs = self.rows.fetch(SQL('SELECT "from", "table" FROM pragma_foreign_key_list(%s)'), (reference.target,))
         for own in self.table.references:
             if own.name == reference.name or own.name in row.damaged:
                 continue
             for column, target in theirs:
-                if target.lower() == own.target.lower():
+                # The same column name: that a cluster's medoid is an embedding too says nothing of its members.
+                if (column.lower(), target.lower()) == (own.name.lower(), own.target.lower()):
                     same = compose(
                         "SELECT 1 FROM {parent} WHERE {id} = %s AND {column} <> %s",
                         parent=reference.target,
