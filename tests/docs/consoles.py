@@ -1,8 +1,8 @@
 """Shell sessions in pages: blocks fenced as ``console``, with commands after ``$`` and what they print below.
 
 A comment ``<!-- session: NAME -->`` says on which database a page's next blocks run, one after the other. In what
-a command prints, ``…`` stands for anything or nothing; spaces, line ends and the length of ruled lines do not matter. What begins
-with ``$ manage.py`` is printed by the demo: a shell has no such program.
+a command prints, ``…`` stands for anything or nothing; spaces, line ends and the length of ruled lines do not
+matter. What begins with ``$ manage.py`` is printed by the demo: a shell has no such program.
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ def test_three_dots_stand_for_anything_or_nothing(shown: str, said: str, same: b
 
 def test_a_session_is_read_in_its_order(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- session: one -->\n```console\n$ a  # why\nx\n$ b\n```\n```sh\n$ no\n```\n```console\n$ c\n```\n")
+    page.write_text(
+        "<!-- session: one -->\n```console\n$ a  # why\nx\n$ b\n```\n```sh\n$ no\n```\n```console\n$ c\n```\n"
+    )
 
     steps = list(steps_of(page))
 

@@ -1,0 +1,86 @@
+"""Settings, environment variables, signals, commands, operations and exit codes are those of their pages."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+
+import pytest
+from django.apps import apps
+from django.core.management import get_commands
+from django.dispatch import Signal
+
+from integrity import conf, operations, signals
+from integrity.management import base
+from project.local import CHECKOUT
+from tests.docs.pages import DOCS, REFERENCE, first_cells
+
+SETTING = re.compile(r"``(INTEGRITY_[A-Z_]+)``")
+READ_FROM_THE_ENVIRONMENT = re.compile(r'(?:os\.environ\.get|_words)\(\s*"(\w+)"')
+
+
+def test_every_setting_of_the_app_is_on_its_page() -> None:
+    functions = inspect.getmembers(conf, lambda member: inspect.getmodule(member) is conf and callable(member))
+    declared = {name: SETTING.match(inspect.getdoc(function) or "") for name, function in functions}
+
+    assert all(declared.values()), "the docstring of each function in conf.py begins with its setting"
+    assert {found[1] for found in declared.values() if found} == {
+        name for name in first_cells(REFERENCE / "settings.md") if name.startswith("INTEGRITY_")
+    }
+
+
+def test_every_environment_variable_of_the_site_is_on_its_page() -> None:
+    read = set(READ_FROM_THE_ENVIRONMENT.findall((CHECKOUT / "project" / "settings.py").read_text()))
+
+    assert read <= first_cells(REFERENCE / "settings.md")
+
+
+def test_every_signal_is_on_its_page_with_its_arguments() -> None:
+    code = inspect.getsource(signals)
+    documented = dict(re.findall(r'^(\w+) = Signal\(\)\n"""(.*?)"""', code, re.MULTILINE | re.DOTALL))
+    page = (REFERENCE / "signals.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE))
+
+    assert rows.keys() == {name for name, member in vars(signals).items() if isinstance(member, Signal)}
+    for name, documentation in documented.items():
+        arguments = set(re.findall(r"``(\w+)``", documentation))
+        assert arguments <= set(re.findall(r"`(\w+)`", rows[name])), name
+
+
+def test_every_command_is_on_its_page() -> None:
+    ours = {name for name, app in get_commands().items() if app == apps.get_app_config("integrity").name}
+
+    assert ours == first_cells(REFERENCE / "commands.md")
+
+
+def test_every_operation_is_on_its_page() -> None:
+    page = REFERENCE / "operations.md"
+    if not page.exists():
+        pytest.skip("the page is not written yet")
+
+    text = page.read_text()
+    assert [name for name in operations.__all__ if name not in text] == []
+
+
+def test_every_exit_code_is_on_its_page() -> None:
+    codes = {base.CLEAN, base.FOUND, base.FAILED, base.INTERRUPTED, base.PIPE_CLOSED}
+
+    assert {int(code) for code in first_cells(REFERENCE / "exit-codes.md")} == codes
+
+
+def test_the_floors_in_the_picture_are_those_that_the_imports_are_checked_against() -> None:
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    page = (DOCS / "explanation" / "architecture.md").read_text()
+    rows = re.findall(r"^\| \d \|([^|]+)\|", page, re.MULTILINE)
+
+    assert [set(re.findall(r"\w+", row)) for row in rows] == [set(re.findall(r"\w+", layer)) for layer in layers]
+
+
+def test_every_test_that_a_guarantee_rests_on_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "explanation" / "guarantees.md").read_text())
+
+    assert named
+    for path, test in named:
+        assert f"def {test}(" in (CHECKOUT / path).read_text(), f"{path}::{test}"
