@@ -4,7 +4,10 @@
 PYTHON ?= python3
 PYTEST_WORKERS ?= auto
 # The virtual environment is in the checkout where that is ours, else in a folder that is. Or say VENV=folder.
-VENV ?= $(shell .ci/venv-folder)
+ifndef VENV
+VENV := $(shell .ci/venv-folder)
+$(if $(VENV),,$(error no virtual environment))
+endif
 
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
