@@ -12,6 +12,7 @@ from django.core.management import get_commands
 from django.dispatch import Signal
 
 from integrity import conf, operations, signals
+from integrity.dedupe.states import TRANSITIONS
 from integrity.management import base
 from project.local import CHECKOUT
 from tests.docs.pages import DOCS, REFERENCE, first_cells
@@ -76,6 +77,13 @@ def test_the_floors_in_the_picture_are_those_that_the_imports_are_checked_agains
     rows = re.findall(r"^\| \d \|([^|]+)\|", page, re.MULTILINE)
 
     assert [set(re.findall(r"\w+", row)) for row in rows] == [set(re.findall(r"\w+", layer)) for layer in layers]
+
+
+def test_the_states_of_a_run_are_those_of_the_code() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text().partition("| from | to |")[2].partition("##")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| (.+) \|$", page, re.MULTILINE)
+
+    assert {state: set(after.split(", ")) - {"–"} for state, after in rows} == TRANSITIONS
 
 
 def test_every_test_that_a_guarantee_rests_on_exists() -> None:
