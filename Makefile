@@ -13,13 +13,14 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses=4
 
-.PHONY: help demo install develop test test-slow lint check test-matrix bench clean
+.PHONY: chaos help demo install develop test test-slow lint check test-matrix bench clean
 
 help:
 	@echo "make demo         show the main job on a small database"
 	@echo "make test         run the tests"
 	@echo "make check        everything that must hold before a commit: formats, types, contracts, tests"
 	@echo "make test-slow    run the slow tests"
+	@echo "make chaos        let everything go wrong in the pipeline at once, for a minute: CHAOS_SECONDS=60 CHAOS_SEEDS=1"
 	@echo "make test-matrix  run the tests on other Pythons, Djangos and PostgreSQLs, as far as they are here"
 	@echo "make bench        run the benchmarks"
 	@echo "make clean        remove what can be made again; your data stays"
@@ -41,6 +42,11 @@ lint: develop
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: lint test
+
+CHAOS_SECONDS ?= 60
+CHAOS_SEEDS ?= 1
+chaos: develop
+	$(BIN)/python -m tests.pipeline.chaos --seconds $(CHAOS_SECONDS) --seeds $(CHAOS_SEEDS)
 
 test-matrix: develop
 	.ci/matrix "$(BIN)"

@@ -4,6 +4,10 @@
 ``DATABASE_URL``              the database to look after; unset: the embedded PostgreSQL
 ``SITE_DATABASE_URL``         where users, sessions and the admin log live; ``default``: in the same one
 ``INTEGRITY_SYSTEMS``         comma-separated: the systems whose tables that database holds
+``EMBEDDING_PROVIDER``        who makes vectors: ``offline`` (unset), ``openai``, ``sentence-transformers``
+``EMBEDDING_MODEL``           the provider's model; unset: its own default
+``EMBEDDING_DIMENSIONS``      numbers per vector; unset: the provider's own default
+``OPENAI_BASE_URL``           any server that speaks OpenAI's API; read by the SDK, as is ``OPENAI_API_KEY``
 ``SECRET_KEY``                unset: generated once, in a file of this account
 ``ALLOWED_HOSTS``             comma-separated; unset: this machine only
 ``DEBUG``                     ``1`` shows details of errors in the browser
@@ -48,6 +52,14 @@ if site is not None:
 INTEGRITY_SYSTEMS = _words("INTEGRITY_SYSTEMS", default=SYSTEMS)
 if unknown := sorted(set(INTEGRITY_SYSTEMS) - set(SYSTEMS)):
     raise ImproperlyConfigured(f"INTEGRITY_SYSTEMS names {', '.join(unknown)}; there are only: {', '.join(SYSTEMS)}.")
+
+INTEGRITY_EMBEDDING_PROVIDER: dict[str, object] = {"name": os.environ.get("EMBEDDING_PROVIDER", "offline")}
+if model := os.environ.get("EMBEDDING_MODEL"):
+    INTEGRITY_EMBEDDING_PROVIDER["model"] = model
+if dimensions := os.environ.get("EMBEDDING_DIMENSIONS"):
+    if not dimensions.isdecimal():
+        raise ImproperlyConfigured(f"EMBEDDING_DIMENSIONS is {dimensions!r}; it is a number such as 1536.")
+    INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = int(dimensions)
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connections
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -67,6 +67,8 @@ def remove_old(
         try:
             removed = _remove_chunks(file, chunks_after, using=queue.using)
         except (IntegrityError, OperationalError) as error:
+            if not connections[queue.using].is_usable():
+                raise
             log.warning("Old chunks of file %s stay: %s", file, error)
             blocked += 1
         else:

@@ -1,0 +1,182 @@
+"""Workers as processes: stopped, killed, and left without a server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from django.db import OperationalError, connection
+from pytest_django import Settings
+
+from tests.commands import CommandResult
+from tests.databases import Database
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
+from tests.pipeline.providers import Held
+from tests.pipeline.stage import Actor
+from tests.waiting import eventually
+
+PROVIDER = {"EMBEDDING_PROVIDER": "offline", "EMBEDDING_DIMENSIONS": str(DIMENSIONS)}
+
+
+@contextmanager
+def worker_process(database: Database, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``manage.py embedding_worker`` on the test's database; it is gone at the end."""
+    with database.popen("embedding_worker", *options, env=PROVIDER) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_worker_ends_by_itself_when_the_queue_is_empty(library: Library, pgmq_database: Database) -> None:
+    processed = library.upload(*words("text", 25))
+
+    with worker_process(pgmq_database, "--until-empty", "--batch-size=10", "--concurrency=2") as process:
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out, err) == (0, "25 done.\n", "")
+    assert_complete(library, processed.file, version=1, chunks=25)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_asked_to_stop_ends_well(
+    library: Library, pgmq_database: Database, number: signal.Signals
+) -> None:
+    processed = library.upload(*words("text", 5))
+
+    with worker_process(pgmq_database) as process:
+        eventually(lambda: library.waiting() == 0)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out, err) == (0, "5 done.\n", "")
+    assert_complete(library, processed.file, version=1, chunks=5)
+
+
+def test_what_a_killed_worker_held_is_done_by_the_next_one(library: Library, pgmq_database: Database) -> None:
+    processed = library.upload(*words("text", 5))
+    (chunk,) = library.chunks(processed.file)[:1]
+
+    with pgmq_database.connect() as blocker:
+        # The worker's commit waits for this lock: it has read its messages, called the provider, and holds the file.
+        blocker.execute("SELECT 1 FROM file_chunks WHERE id = %s FOR UPDATE", [chunk])
+        with worker_process(pgmq_database, "--batch-size=5") as process:
+            eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+            process.kill()
+            process.wait(30)
+    eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [])
+
+    assert (library.embedded_anywhere(), library.waiting()) == (0, 5)
+    library.let_leases_end()
+    assert library.work() == {"done": 5}
+    assert_complete(library, processed.file, version=1, chunks=5)
+
+
+def test_a_lost_connection_in_the_middle_is_opened_again(library: Library) -> None:
+    processed = library.upload(*words("text", 5))
+
+    def embedded_once_leases_end() -> bool:
+        library.let_leases_end()
+        return library.embedded_anywhere() == 5
+
+    with Actor(lambda: library.worker().run(until_empty=True), at="vectors written") as worker:
+        end_other_connections()
+        assert library.embedded_anywhere() == 0
+        worker.go_on()
+        eventually(embedded_once_leases_end)
+
+    assert_complete(library, processed.file, version=1, chunks=5)
+
+
+def test_a_commit_whose_outcome_is_unknown_is_neither_lost_nor_done_twice(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processed = library.upload(*words("text", 5))
+    commit = connection._commit  # type: ignore[attr-defined]
+
+    def commit_and_cut() -> None:
+        is_the_one = library.embedded_anywhere() == 5
+        commit()
+        if is_the_one:
+            monkeypatch.undo()
+            raise OperationalError("the connection was cut after the COMMIT had been sent")
+
+    monkeypatch.setattr(connection, "_commit", commit_and_cut)
+    counts = library.work()
+
+    assert counts == {"lost": 5}
+    assert library.outcomes() == {"done": 5}
+    assert_complete(library, processed.file, version=1, chunks=5)
+
+
+def test_a_read_only_database_stops_nothing_for_good(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    processed = library.upload(*words("text", 3))
+    name = connection.settings_dict["NAME"]
+    execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    try:
+        with Actor(lambda: library.worker().run(until_empty=True)):
+            eventually(lambda: "read-only transaction" in caplog.text)
+            execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    finally:
+        execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_a_lease_is_extended_while_the_provider_is_slow(library: Library, settings: Settings) -> None:
+    settings.INTEGRITY_EMBEDDING_LEASE = 1
+    processed = library.upload(*words("text", 3))
+    provider = Held()
+    first = "SELECT MIN(vt) FROM pgmq.q_embeddings"
+
+    with Actor(lambda: library.work(provider=provider)) as slow:
+        assert provider.arrived.wait(30)
+        begin = fetch(first)
+        eventually(lambda: fetch(first) > begin)
+        assert library.queue.read(vt=timedelta(minutes=1), qty=10) == []
+        provider.go_on.set()
+
+    assert slow.result == {"done": 3}
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_the_clock_of_a_workers_machine_does_not_matter(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every time that is compared is the database's: a worker a year ahead or behind works like any other."""
+    processed = library.upload(*words("text", 6))
+
+    for year in (-31_536_000, 31_536_000):
+        skewed = time.time() + year
+        monkeypatch.setattr(time, "time", partial(float, skewed))
+        library.worker(batch_size=3).step()
+        monkeypatch.undo()
+
+    assert_complete(library, processed.file, version=1, chunks=6)
+
+
+@pytest.mark.parametrize("options", [["--concurrency=0"], ["--batch-size=-1"], ["--once", "--until-empty"], ["--x"]])
+def test_senseless_options_are_refused(call: Callable[..., CommandResult], options: list[str]) -> None:
+    assert call("embedding_worker", *options).code == 2
+
+
+def test_vectors_that_do_not_fit_are_refused_at_the_start(library: Library, call: Callable[..., CommandResult]) -> None:
+    if fetch("SELECT to_regtype('vector')") == [(None,)]:
+        pytest.skip("real[] takes vectors of any length")
+
+    result = call("embedding_worker", "--once")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert "makes vectors of 1536 numbers, file_embeddings.embedding takes 48" in result.err
+
+
+def end_other_connections() -> None:
+    """End every connection to this database but ours."""
+    execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
