@@ -47,7 +47,8 @@ class SQLiteRows(Rows):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        connection: Any = self.connection  # Django's SQLite wrapper has this attribute since 5.1
+        connection: Any = self.connection  # Django's SQLite wrapper has this attribute since 5.1, once it is open
+        connection.ensure_connection()
         before = connection.transaction_mode
         connection.transaction_mode = "IMMEDIATE"
         try:
