@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,7 +25,8 @@ NOT_DURABLE = (
     "wal_level=minimal",
     "max_wal_senders=0",
 )
-LOG_LINES = 12
+COMPLAINT = re.compile(r"error:|ERROR:|FATAL:|PANIC:|could not|cannot|No space")
+LOG_LINES = 6
 LONGEST_LOG = 10_000_000
 
 
@@ -87,14 +89,6 @@ def clear_leftovers(folders: Folders) -> None:
         socket.unlink()
 
 
-def last_lines(log: Path) -> str:
-    """Return the end of the log, for a message."""
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-    except OSError:
-        return ""
-
-
 def open_log(path: Path) -> IO[bytes]:
     """Open the server's log for appending; a long one is set aside first."""
     if path.exists() and path.stat().st_size > LONGEST_LOG:
@@ -130,9 +124,16 @@ def _initialise(*, folders: Folders, binaries: Path, account: Account, durable: 
         **account.popen_arguments(),
     )
     if answer.returncode != 0:
-        said = "\n".join(answer.stdout.decode(errors="replace").splitlines()[-LOG_LINES:])
-        raise ServerUnavailable(f"initdb could not make {folders.data}. Its last lines:\n{said}")
+        said = _complaints(answer.stdout.decode(errors="replace"))
+        raise ServerUnavailable(f"initdb could not make {folders.data}. It says:\n{said}")
     unfinished.rename(folders.data)
+
+
+def _complaints(said: str) -> str:
+    """Return what matters of what initdb said: it also prints every statement that failed, with its comments."""
+    lines = said.splitlines()
+    complaints = [line for line in lines if COMPLAINT.search(line)]
+    return "\n".join(complaints[-LOG_LINES:] or lines[-LOG_LINES:])
 
 
 def _check_version(data: Path, *, binaries: Path) -> None:

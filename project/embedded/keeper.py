@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from project.embedded.account import server_account
-from project.embedded.cluster import last_lines, open_log, start_server
+from project.embedded.cluster import LOG_LINES, open_log, start_server
 from project.embedded.errors import ServerUnavailable
 from project.embedded.order import Order, greeting, refusal
 from project.embedded.processes import postmaster_pid, stop_child
@@ -49,9 +49,10 @@ def keep(order: Order) -> None:
             running.callback(shutil.rmtree, order.folders.data, ignore_errors=True)
         listener = stack.enter_context(_listening(order.folders.keeper))
         try:
+            logged = order.folders.log.stat().st_size
             server = start_server(order=order, account=server_account())
             running.callback(_stop, server)
-            wait_until_ready(server, order=order)
+            wait_until_ready(server, order=order, logged=logged)
         except (ServerUnavailable, OSError) as error:
             order.folders.keeper.unlink()  # whoever comes from now on gets a new keeper, and a new attempt
             refuse(listener, reason=str(error))
@@ -72,18 +73,19 @@ def detach(log: Path) -> None:
             os.dup2(source, target)
 
 
-def wait_until_ready(server: subprocess.Popen[bytes], *, order: Order) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], *, order: Order, logged: int) -> None:
     """Wait for the server to accept connections, however long a recovery takes.
 
     Raises:
-        ServerUnavailable: it ended instead.
+        ServerUnavailable: it ended instead; what it said is in the log after its first ``logged`` bytes.
     """
     while server.poll() is None:
         if postmaster_pid(order.folders.data) == server.pid and _says_ready(order.folders.data):
             return
         time.sleep(0.01)
+    said = order.folders.log.read_bytes()[logged:].decode(errors="replace").splitlines()
     raise ServerUnavailable(
-        f"The embedded server did not start. The last lines of {order.folders.log}:\n" + last_lines(order.folders.log)
+        "\n".join([f"The embedded server did not start. Its log, {order.folders.log}, ends with:", *said[-LOG_LINES:]])
     )
 
 
