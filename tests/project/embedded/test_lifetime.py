@@ -67,6 +67,7 @@ def test_a_killed_server_is_replaced(checkout: Checkout) -> None:
         assert client.join()["pid"] != address["pid"]
 
 
+@pytest.mark.slow
 def test_keeper_and_server_killed_together_leave_nothing_that_disturbs(checkout: Checkout) -> None:
     with checkout.client(durable=True) as client:
         address = client.join()
@@ -89,6 +90,7 @@ def test_four_commands_that_start_at_once_share_one_server(checkout: Checkout) -
     assert answers == answers[:1] * 4
 
 
+@pytest.mark.slow
 def test_a_command_that_comes_while_the_server_stops_gets_the_next_one(checkout: Checkout) -> None:
     pids = set()
     for _ in range(5):
@@ -116,6 +118,7 @@ def test_a_process_that_has_the_pid_of_an_old_server_is_left_alone(checkout: Che
         assert innocent.poll() is None
 
 
+@pytest.mark.slow
 def test_a_half_made_data_folder_is_made_anew(checkout: Checkout) -> None:
     with checkout.client(durable=True) as client:
         address = client.join()

@@ -101,6 +101,7 @@ def test_a_checkout_that_the_account_cannot_reach_stays_closed() -> None:
 
 
 @needs_root
+@pytest.mark.slow
 def test_programs_that_the_account_cannot_reach_are_copied(
     tmp_path: Path, checkout: Checkout, closed_wheel: Callable[[Path], Path]
 ) -> None:
@@ -137,6 +138,7 @@ def test_an_ordinary_user_uses_the_checkout_after_root_did() -> None:
 
 
 @needs_root
+@pytest.mark.slow
 def test_an_ordinary_user_has_the_data_in_a_checkout_of_his_own() -> None:
     try:
         with copied_checkout(account="nobody") as checkout, checkout.client() as client:
@@ -175,6 +177,7 @@ def test_data_is_not_hidden_when_its_folder_is_opened_to_others(checkout: Checko
 
 
 @needs_root
+@pytest.mark.slow
 def test_data_is_not_hidden_when_the_way_to_it_is_closed(checkout: Checkout) -> None:
     with checkout.client(durable=True) as client:
         address = client.join()

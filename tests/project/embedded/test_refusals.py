@@ -42,6 +42,7 @@ def test_a_failing_initdb_is_quoted(checkout: Checkout) -> None:
     assert not checkout.root.joinpath("data").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_server_is_quoted(checkout: Checkout) -> None:
     with checkout.client(durable=True) as client:
         address = client.join()
@@ -54,6 +55,7 @@ def test_a_failing_server_is_quoted(checkout: Checkout) -> None:
     assert 'unrecognized configuration parameter "nonsense"' in answer["error"]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_not_final(checkout: Checkout) -> None:
     with checkout.client(durable=True) as client:
         address = client.join()
