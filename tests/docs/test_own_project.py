@@ -1,4 +1,4 @@
-"""The README's rule and migration work, as they are printed, in a Django project of somebody's own."""
+"""The README's rule, migration and writer work, as they are printed, in a Django project of somebody's own."""
 
 from __future__ import annotations
 
@@ -102,6 +102,14 @@ except IntegrityError:
 else:
     raise AssertionError("a duplicate got in")
 
+from billing.writers import store_customers
+
+newest = {"email": "one@example.com", "updated_at": now()}
+assert store_customers([newest]).updated == (customer.pk,)
+assert store_customers([newest]).unchanged == (customer.pk,)
+assert store_customers([{**newest, "updated_at": customer.updated_at}]).stale == (customer.pk,)
+customer.save()
+
 call_command("migrate", "billing", "0001", verbosity=0)
 assert exit_code("undo_dedupe", "1") == 0
 assert rows() == before
@@ -127,6 +135,7 @@ def own_project(empty_database: Database, tmp_path: Path) -> Path:
         "billing/migrations/__init__.py": "",
         "billing/migrations/0001_initial.py": INITIAL,
         "billing/migrations/0002_unique.py": from_the_readme("class Migration"),
+        "billing/writers.py": from_the_readme("upsert("),
         "story.py": STORY,
     }
     for name, text in files.items():

@@ -15,7 +15,7 @@ from integrity import conf, operations, signals
 from integrity.dedupe.states import TRANSITIONS
 from integrity.management import base
 from project.local import CHECKOUT
-from tests.docs.pages import DOCS, REFERENCE, first_cells
+from tests.docs.pages import DOCS, PAGES, REFERENCE, first_cells
 
 SETTING = re.compile(r"``(INTEGRITY_[A-Z_]+)``")
 READ_FROM_THE_ENVIRONMENT = re.compile(r'(?:os\.environ\.get|_words)\(\s*"(\w+)"')
@@ -84,6 +84,13 @@ def test_the_states_of_a_run_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| ([a-z ]+) \| (.+) \|$", page, re.MULTILINE)
 
     assert {state: set(after.split(", ")) - {"–"} for state, after in rows} == TRANSITIONS
+
+
+def test_every_target_that_a_page_tells_to_make_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    told = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)}
+
+    assert told - targets == set()
 
 
 def test_every_test_that_a_guarantee_rests_on_exists() -> None:
