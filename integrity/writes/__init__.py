@@ -22,6 +22,13 @@ from integrity.writes.errors import (
     explain,
     typed_errors,
 )
+from integrity.writes.patterns import (
+    DIMENSIONS,
+    QualityScore,
+    astore_quality_metrics,
+    quality_metric_chunks,
+    store_quality_metrics,
+)
 from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.rows import InvalidUpsert, RowRejected
 from integrity.writes.target import MissingConstraint, UnsafeIdStorage
@@ -41,6 +48,7 @@ from integrity.writes.workflows import (
 from integrity.writes.writer import RowsLost
 
 __all__ = [
+    "DIMENSIONS",
     "TRANSITIONS",
     "AdvancedWorkflow",
     "CheckFailed",
@@ -53,6 +61,7 @@ __all__ = [
     "NewCluster",
     "NewEmbedding",
     "NullNotAllowed",
+    "QualityScore",
     "RowRejected",
     "RowsLost",
     "SavedClustering",
@@ -68,11 +77,14 @@ __all__ = [
     "asave_clustering_result",
     "astart_workflow_execution",
     "astore_embeddings",
+    "astore_quality_metrics",
     "aupsert",
     "explain",
+    "quality_metric_chunks",
     "save_clustering_result",
     "start_workflow_execution",
     "store_embeddings",
+    "store_quality_metrics",
     "typed_errors",
     "upsert",
     "upsert_chunks",
