@@ -31,10 +31,13 @@ def test_every_setting_of_the_app_is_on_its_page() -> None:
     }
 
 
-def test_every_environment_variable_of_the_site_is_on_its_page() -> None:
-    read = set(READ_FROM_THE_ENVIRONMENT.findall((CHECKOUT / "project" / "settings.py").read_text()))
+def test_every_environment_variable_of_the_site_is_on_its_page_and_in_its_settings_docstring() -> None:
+    code = (CHECKOUT / "project" / "settings.py").read_text()
+    read = set(READ_FROM_THE_ENVIRONMENT.findall(code))
+    in_docstring = set(re.findall(r"^``(\w+)``", code, re.MULTILINE))
 
-    assert read <= first_cells(REFERENCE / "settings.md")
+    assert read <= in_docstring
+    assert in_docstring <= first_cells(REFERENCE / "settings.md")
 
 
 def test_every_signal_is_on_its_page_with_its_arguments() -> None:
