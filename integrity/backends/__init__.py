@@ -16,6 +16,7 @@ from integrity.backends.base import (
 from integrity.backends.postgresql.audit_queries import PostgreSQLAuditQueries
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
+from integrity.backends.remembered import RememberedCatalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sqlite.audit_queries import SQLiteAuditQueries
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
@@ -27,6 +28,7 @@ __all__ = [
     "Column",
     "ForeignKey",
     "Index",
+    "RememberedCatalogue",
     "Rows",
     "UnsupportedDatabase",
     "get_audit_queries",

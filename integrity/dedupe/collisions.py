@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from integrity.backends import Index, get_catalogue, get_rows
+from integrity.backends import Index
 from integrity.backends.rows import Rows, numbered
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
 from integrity.dedupe.stages import Stage
 
 
-def mark_collisions(stage: Stage, *, root: Stage, using: str) -> None:
-    """Mark as removed the staged rows that would not be unique after the move, each with the row it yields to."""
-    rows = get_rows(using=using)
+def mark_collisions(stage: Stage, indexes: Sequence[Index], *, root: Stage, rows: Rows) -> None:
+    """Mark as removed the staged rows that would not be unique after the move, each with the row it yields to.
+
+    ``indexes`` are those of the stage's table.
+    """
     changing = {column for reference in stage.plain for column in reference.columns}
-    for index in get_catalogue(using=using).indexes(stage.table):
+    for index in indexes:
         plain = set(index.columns) if None not in index.columns and index.predicate is None else None
         if index.unique and index.valid and (plain is None or changing & plain):
             _mark(stage, index, root=root, rows=rows)

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from django.apps.registry import Apps
 
-from integrity.backends import get_catalogue, get_rows
+from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
 from integrity.backends.rows import Query, Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
-from integrity.dedupe.pointing import written
+from integrity.dedupe.maps import key_changes, map_of
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
 from integrity.dedupe.stages import Stage, StagedReference
@@ -39,6 +39,7 @@ class Following:
         """Of the other tables, by table; a table that references itself has one beside the root."""
         self._rule, self._apps, self._using, self._refusals = rule, apps, using, refusals
         self._rows: Rows = get_rows(using=using)
+        self._catalogue = RememberedCatalogue(get_catalogue(using=using))
         self._made = 0
         self._known: dict[str, tuple[Reference, ...]] = {}
 
@@ -56,9 +57,9 @@ class Following:
             passes += 1
             if passes > _MOST_PASSES * (len(self.stages) + 1):
                 raise EndlessMerge(f"Merging rows of {table!r} keeps causing collisions in a ring of tables.")
-            before = self._removed(self.stages[table]) if table in self.stages else 0
+            before = self._reach(self.stages[table]) if table in self.stages else 0
             self._stage(table)
-            if self._removed(self.stages[table]) != before:
+            if self._reach(self.stages[table]) != before:
                 waiting += [r.table for r in self._plain(table) if r.table not in waiting]
         for reference in self._references(self.root.table):
             if reference.soft is not None:
@@ -66,14 +67,20 @@ class Following:
 
     def _references(self, table: str) -> tuple[Reference, ...]:
         if table not in self._known:
-            self._known[table] = references_to(table, apps=self._apps, using=self._using, rule=self._rule)
+            self._known[table] = references_to(
+                table, apps=self._apps, using=self._using, rule=self._rule, catalogue=self._catalogue
+            )
         return self._known[table]
 
     def _plain(self, table: str) -> tuple[Reference, ...]:
         return tuple(reference for reference in self._references(table) if reference.soft is None)
 
-    def _removed(self, stage: Stage) -> int:
-        return int(self._rows.value(compose("SELECT COUNT(*) FROM {stage} WHERE action = 'remove'", stage=stage.name)))
+    def _reach(self, stage: Stage) -> int:
+        """How many rows of a stage go, or get another key: rows that reference them are to be followed."""
+        news = {new for r in self._plain(stage.table) for new in key_changes(stage, r.target_columns)}
+        moved = joined("", (compose(" OR {new} IS NOT NULL", new=new) for new in sorted(news)))
+        query = "SELECT COUNT(*) FROM {stage} WHERE action = 'remove' OR (action = 'repoint' AND (1 = 0{moved}))"
+        return int(self._rows.value(compose(query, stage=stage.name, moved=moved)))
 
     def _stage(self, table: str) -> None:
         """Make, or make again, the stage of one referencing table from all that is known by now."""
@@ -82,7 +89,7 @@ class Following:
         self._rows.create_as(stage.name, self._select(stage, sources))
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
-        mark_collisions(stage, root=self.root, using=self._using)
+        mark_collisions(stage, self._catalogue.indexes(table), root=self.root, rows=self._rows)
         old, self.stages[table] = self.stages.get(table), stage
         if old is not None:
             self._rows.drop(old.name)
@@ -91,15 +98,14 @@ class Following:
         """The stage to be, and for each of its references the stage of the rows it points at."""
         pairs = [
             (reference, parent)
-            for parent in (self.root, *filter(self._removed, self.stages.values()))
+            for parent in (self.root, *filter(self._reach, self.stages.values()))
             for reference in self._plain(parent.table)
             if reference.table == table
         ]
         return self._named(table, [reference for reference, _ in pairs]), [parent for _, parent in pairs]
 
     def _named(self, table: str, references: Sequence[Reference]) -> Stage:
-        catalogue = get_catalogue(using=self._using)
-        pk = catalogue.primary_key(table)
+        pk = self._catalogue.primary_key(table)
         if not pk:
             raise NoPrimaryKey(
                 f"Table {table!r} references {references[0].target_table!r} and has no primary key, so its rows cannot "
@@ -110,13 +116,13 @@ class Following:
             name=f"{self.root.name}_{self._made}",
             table=table,
             pk=pk,
-            columns=tuple(c.name for c in catalogue.columns(table) if not c.generated),
+            columns=tuple(c.name for c in self._catalogue.columns(table) if not c.generated),
             references=tuple(_staged(number, reference) for number, reference in enumerate(references, 1)),
         )
 
     def _select(self, stage: Stage, sources: Sequence[Stage]) -> Query:
         """Every row that references a removed row, with old and new values of each reference."""
-        maps = {r: _map(r, source, self._rows) for r, source in zip(stage.references, sources, strict=True)}
+        maps = {r: map_of(r, source, self._rows) for r, source in zip(stage.references, sources, strict=True)}
         affected = joined(
             " UNION ",
             (
@@ -265,33 +271,4 @@ def named(of: str, names: Sequence[str], new_names: Sequence[str]) -> SQL:
     return joined(
         ", ",
         (compose("{of}.{a} AS {b}", of=of, a=a, b=b) for a, b in zip(names, new_names, strict=True)),
-    )
-
-
-def _map(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
-    """A subquery: for each removed row of the source, the values that referenced it and those that shall."""
-    if reference.target_columns == source.pk:
-        olds, news, joins = source.p, source.s, SQL("")
-        old_of = new_of = source.name
-    else:
-        olds = news = reference.target_columns
-        old_of, new_of = "before", "after"
-        joins = compose(
-            "JOIN {table} AS before ON {is_old} LEFT JOIN {table} AS after ON {is_new}",
-            table=source.table,
-            is_old=on("before", source.pk, source.name, source.p),
-            is_new=on("after", source.pk, source.name, source.s),
-        )
-    values = zip(
-        (*written(reference, old_of, olds, rows), *written(reference, new_of, news, rows)),
-        (*reference.old, *reference.new),
-        strict=True,
-    )
-    return compose(
-        "(SELECT {source}.grp AS {grp}, {source}.pos AS pos, {values} FROM {source} {joins} "
-        "WHERE {source}.action = 'remove')",
-        grp=reference.grp,
-        values=joined(", ", (compose("{value} AS {name}", value=value, name=name) for value, name in values)),
-        source=source.name,
-        joins=joins,
     )

@@ -17,7 +17,7 @@ from django.db import router
 from django.db.models import ForeignKey as DjangoForeignKey
 from django.db.models import IntegerField, UUIDField
 
-from integrity.backends import get_catalogue, get_rows, has_index_on
+from integrity.backends import Catalogue, RememberedCatalogue, get_catalogue, get_rows, has_index_on
 from integrity.backends.sql import NOTHING, SQL, compose
 from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
 
@@ -48,32 +48,36 @@ class Reference:
         return f"{self.table}.{','.join(self.columns)}"
 
 
-def references_to(table: str, *, apps: Apps, using: str, rule: DedupeRule | None = None) -> tuple[Reference, ...]:
+def references_to(
+    table: str, *, apps: Apps, using: str, rule: DedupeRule | None = None, catalogue: Catalogue | None = None
+) -> tuple[Reference, ...]:
     """Return every reference to a table, ordered by table and columns, with the policies of the rule.
 
-    A model whose table is absent from the database has none.
+    A model whose table is absent from the database has none. Who asks about many tables hands in a catalogue that
+    remembers.
 
     Raises:
         InvalidRule: the rule declares, or gives a policy for, a reference that is not there.
     """
-    catalogue = get_catalogue(using=using)
+    catalogue = catalogue or RememberedCatalogue(get_catalogue(using=using))
     tables = catalogue.tables()
     hex_ids = get_rows(using=using).hex_ids
     found: dict[tuple[object, ...], Reference] = {}
-    for reference in _all(table, apps, using, rule):
+    for reference in _all(table, apps, using, rule, catalogue):
         # Tables outside the search path are not listed; only asking by name tells.
         is_there = reference.table in tables or catalogue.columns(reference.table)
         if is_there and (hex_ids or not reference.dashed):
             key = (reference.table, reference.columns, reference.condition, reference.dashed)
             found.setdefault(key, reference)
     complete = [
-        _completed(reference, using=using) for _, reference in sorted(found.items(), key=lambda item: str(item[0]))
+        _completed(reference, catalogue, using=using)
+        for _, reference in sorted(found.items(), key=lambda item: str(item[0]))
     ]
     return tuple(_with_policy(reference, rule) for reference in complete)
 
 
-def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None) -> Iterator[Reference]:
-    for key in get_catalogue(using=using).referencing(table):
+def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None, catalogue: Catalogue) -> Iterator[Reference]:
+    for key in catalogue.referencing(table):
         yield Reference(table=key.table, columns=key.columns, target_table=table, target_columns=key.target_columns)
     yield from _foreign_keys_of_models(table, apps)
     yield from _generic_foreign_keys(table, apps)
@@ -180,9 +184,9 @@ def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
     return source, column
 
 
-def _completed(reference: Reference, *, using: str) -> Reference:
+def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Reference:
     """Add what the catalogue knows: an index to look rows up by, and types that differ."""
-    catalogue, rows = get_catalogue(using=using), get_rows(using=using)
+    rows = get_rows(using=using)
     own = {c.name: c.type for c in catalogue.columns(reference.table)}
     target = {c.name: c.type for c in catalogue.columns(reference.target_table)}
     pairs = [(own[c], target[t]) for c, t in zip(reference.columns, reference.target_columns, strict=True)]

@@ -16,6 +16,7 @@ from django.apps.registry import Apps
 from integrity.backends import get_rows
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, coalesce, compose, identifier, joined, on
+from integrity.dedupe.maps import key_changes
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.quarantine import FILLED, REPOINTED, changes_of, quarantine_of
 from integrity.dedupe.refusals import refusals_of
@@ -167,9 +168,10 @@ class Resolver:
                 """
                 SELECT r.unit, r.grp FROM {stage} AS r {target}
                 JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
-                WHERE r.action = 'remove' AND {in_span} AND o.{p1} IS NULL {own_planned}
+                WHERE {goes} AND {in_span} AND o.{p1} IS NULL {own_planned}
                 """,
                 stage=stage.name,
+                goes=_goes(stage, reference),
                 target=self._target_of(reference, stage),
                 other=other.name,
                 other_table=other.table,
@@ -382,3 +384,10 @@ class Resolver:
             span,
         )
         self._expect(int(left), 0, f"rows of {other.table} that reference removed rows of {stage.table}")
+
+
+def _goes(stage: Stage, reference: StagedReference) -> SQL:
+    """Condition: the staged row ``r`` goes, or gets another key than the reference knows it by."""
+    changes = key_changes(stage, reference.target_columns)
+    moved = joined("", (compose(" OR r.{new} IS NOT NULL", new=new) for new in changes))
+    return SQL(f"(r.action = 'remove'{moved})")
