@@ -100,11 +100,15 @@ class SQLiteCatalogue:
         )
 
     def referencing(self, table: str) -> tuple[ForeignKey, ...]:
+        rows = self._rows(
+            """
+            SELECT DISTINCT m.name FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f
+            WHERE m.type = 'table' AND LOWER(f."table") = LOWER(%s) ORDER BY m.name
+            """,
+            table,
+        )
         return tuple(
-            key
-            for other in sorted(self.tables())
-            for key in self.foreign_keys(other)
-            if key.target_table.lower() == table.lower()
+            key for (other,) in rows for key in self.foreign_keys(other) if key.target_table.lower() == table.lower()
         )
 
     def row_estimate(self, table: str) -> int:
