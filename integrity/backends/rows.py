@@ -14,7 +14,7 @@ and, where rows are repointed, ``o<j>_<i>`` and ``n<j>_<i>``: the old and the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -231,19 +231,34 @@ class Rows:
         """  # fmt: skip
         raise NotImplementedError
 
-    def restore(self, *, table: str, names: Sequence[str], source: str, condition: SQL, params: Sequence[Any]) -> int:
-        """Insert rows from a side table (``q``) into their own table, every column as it was; return how many."""
+    def restore(
+        self,
+        *,
+        table: str,
+        names: Sequence[str],
+        source: str,
+        condition: SQL,
+        params: Sequence[Any],
+        fallbacks: Mapping[str, Query],
+    ) -> int:
+        """Insert rows from a side table (``q``) into their own table, every column as it was; return how many.
+
+        ``fallbacks`` are expressions for columns that must have a value, instead of NULL or of no column in ``names``.
+        """
+        chosen = {name: compose("q.{name}", name=name) for name in names}
+        for name, fallback in fallbacks.items():
+            chosen[name] = SQL(f"COALESCE({chosen[name]}, {fallback.sql})") if name in chosen else fallback.sql
         return self.execute(
             compose(
-                "INSERT INTO {table} ({names}) {overriding} SELECT {q_names} FROM {source} AS q WHERE {condition}",
+                "INSERT INTO {table} ({names}) {overriding} SELECT {values} FROM {source} AS q WHERE {condition}",
                 table=table,
-                names=columns(names),
+                names=columns(chosen),
                 overriding=self.overriding,
-                q_names=columns(names, of="q"),
+                values=joined(", ", chosen.values()),
                 source=source,
                 condition=condition,
             ),
-            params,
+            (*(param for name in chosen if name in fallbacks for param in fallbacks[name].params), *params),
         )
 
 

@@ -7,8 +7,10 @@ out in short transactions through ``resolver``, ``undo`` takes it back.
 
 from integrity.dedupe.books import NotMigrated
 from integrity.dedupe.control import cancel_run, pause_run
+from integrity.dedupe.export import PlannedRow, ValueChange, planned_rows
 from integrity.dedupe.finder import count_duplicates
 from integrity.dedupe.groups import Group, Member, ReferenceCount
+from integrity.dedupe.indexing import build_indexes
 from integrity.dedupe.inspection import (
     UnknownGroup,
     UnknownRow,
@@ -27,7 +29,7 @@ from integrity.dedupe.keep import (
     UnknownKeep,
 )
 from integrity.dedupe.plan import make_plan
-from integrity.dedupe.plans import UnknownPlan, list_plans, summarize_plan
+from integrity.dedupe.plans import PlanChanged, UnknownPlan, list_plans, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
 from integrity.dedupe.resolver import VerificationFailed
@@ -40,8 +42,9 @@ from integrity.dedupe.results import (
     RunSummary,
     UndoSummary,
 )
+from integrity.dedupe.revision import revise_plan
 from integrity.dedupe.rule import DedupeRule, InvalidRule, SoftReference
-from integrity.dedupe.runner import PlanChanged, RunFailed, TableBusy, apply_plan, resume_run
+from integrity.dedupe.runner import RunFailed, TableBusy, apply_plan, resume_run
 from integrity.dedupe.runs import UnknownRun, list_runs, summarize_run, unfinished_run
 from integrity.dedupe.states import WrongState
 from integrity.dedupe.target import MissingTable
@@ -66,6 +69,7 @@ __all__ = [
     "PlanChanged",
     "PlanEntry",
     "PlanSummary",
+    "PlannedRow",
     "Progress",
     "Quarantine",
     "ReferenceCount",
@@ -85,9 +89,11 @@ __all__ = [
     "UnknownPlan",
     "UnknownRow",
     "UnknownRun",
+    "ValueChange",
     "VerificationFailed",
     "WrongState",
     "apply_plan",
+    "build_indexes",
     "cancel_run",
     "count_duplicates",
     "inspect_group",
@@ -96,9 +102,11 @@ __all__ = [
     "list_runs",
     "make_plan",
     "pause_run",
+    "planned_rows",
     "quarantines_of",
     "removed_rows",
     "resume_run",
+    "revise_plan",
     "silent",
     "summarize_plan",
     "summarize_run",

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import OperationalError
 from django.db.models.functions import Now
@@ -23,7 +23,8 @@ from integrity.dedupe.throttle import Pace, Stopped
 from integrity.signals import batch_done
 
 _TARGET_TIME = timedelta(milliseconds=100)
-_FIRST_SIZE = 200
+FIRST_SIZE: Final = 200
+"""Groups in the first batch; later ones adapt."""
 _TRIES = 5
 
 
@@ -50,7 +51,7 @@ def all_batches(work: Work) -> None:
         OperationalError: a batch failed however often it was tried.
         IntegrityAppError: what came about is not what the plan says.
     """
-    size = work.batch_size or min(_FIRST_SIZE, conf.most_groups_per_batch())
+    size = work.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
     cursor = work.run.cursor
     while cursor < work.last:
         work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)

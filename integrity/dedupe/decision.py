@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import compose
+from integrity.dedupe.batches import FIRST_SIZE
 from integrity.dedupe.conflicts import apply_conflict_policy
 from integrity.dedupe.couplings import couple
 from integrity.dedupe.fills import stage_fills
@@ -46,14 +48,16 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     fills = stage_fills(target, root, name=f"{root.name}_fill")
     stages = (*stages, fills) if fills else stages
     report(Progress(step="summing up"))
+    counts = _counts(target, root)
+    batches = ceil(counts["groups"] / FIRST_SIZE)
     return Decision(
         document={
             "key": [str(getattr(e, "name", e)) for e in target.key.expressions],
             "keep": target.why,
             "root": root.to_json(),
             "stages": [stage.to_json() for stage in stages],
-            "counts": _counts(target, root),
-            "references": [_reference_counts(stage, using=using) for stage in stages if not stage.fills],
+            "counts": counts,
+            "references": [_reference_counts(stage, batches, using=using) for stage in stages if not stage.fills],
             "filled": _filled(fills, using=using),
             "indexed_key": _indexed_key(target),
         },
@@ -101,18 +105,21 @@ def _filled(stage: Stage | None, *, using: str) -> int:
     return int(get_rows(using=using).value(compose("SELECT COUNT(*) FROM {stage}", stage=stage.name)))
 
 
-def _reference_counts(stage: Stage, *, using: str) -> dict[str, Any]:
+def _reference_counts(stage: Stage, batches: int, *, using: str) -> dict[str, Any]:
     found = dict(
         get_rows(using=using).fetch(compose("SELECT action, COUNT(*) FROM {stage} GROUP BY action", stage=stage.name))
     )
-    indexed = all(reference.indexed for reference in stage.references)
+    unindexed = [c for reference in stage.references if not reference.indexed for c in reference.columns]
+    rows = None if not unindexed else get_catalogue(using=using).row_estimate(stage.table)
     return {
         "table": stage.table,
         "columns": list(dict.fromkeys(c for reference in stage.references for c in reference.columns)),
         "repointed": int(found.get("repoint", 0)),
         "collisions": int(found.get("remove", 0)),
-        "indexed": indexed,
-        "rows": None if indexed else get_catalogue(using=using).row_estimate(stage.table),
+        "indexed": not unindexed,
+        "unindexed": unindexed,
+        "rows": rows,
+        "reads": None if rows is None else rows * batches,
     }
 
 

@@ -21,14 +21,19 @@ class UnknownPlan(IntegrityAppError):
     """There is no such plan, or it cannot be applied any more."""
 
 
-def load_plan(plan_id: int, *, apps: Apps, using: str) -> Any:
-    """Return the book's row of a plan.
+class PlanChanged(IntegrityAppError):
+    """The stored plan is not the one that was looked at."""
+
+
+def load_plan(plan_id: int, *, apps: Apps, using: str, lock: bool = False) -> Any:
+    """Return the book's row of a plan, locked until the transaction ends if that is asked for.
 
     Raises:
         UnknownPlan: there is none.
     """
     require_books(using=using)
-    plan = book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).first()
+    plans = book("DedupePlan", apps=apps, using=using)
+    plan = (plans.select_for_update() if lock else plans).filter(pk=plan_id).first()
     if plan is None or plan.state == "making":
         raise UnknownPlan(
             f"There is no plan {plan_id} in database {using!r}. A preview makes one and prints its number; "
@@ -37,11 +42,6 @@ def load_plan(plan_id: int, *, apps: Apps, using: str) -> Any:
     if plan.state == "purged":
         raise UnknownPlan(f"Plan {plan_id} was purged with the rows that it removed. Make a new one.")
     return plan
-
-
-def applicable(*, apps: Apps, using: str) -> Any:
-    """The plans that may be applied or revised: neither applied nor expired."""
-    return book("DedupePlan", apps=apps, using=using).filter(state="planned", expires_at__gte=Now())
 
 
 def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
@@ -55,13 +55,26 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
     if plan.state != "planned":
         by = f" by run {taken.pk}" if taken is not None else ""
         raise UnknownPlan(f"Plan {plan.pk} was applied before{by}; a plan is applied once. Make a new one.")
-    if not applicable(apps=apps, using=using).filter(pk=plan.pk).exists():
+    if not book("DedupePlan", apps=apps, using=using).filter(pk=plan.pk, expires_at__gte=Now()).exists():
         raise UnknownPlan(f"Plan {plan.pk} expired on {plan.expires_at:%Y-%m-%d %H:%M} UTC. Make a new one.")
     later = runs.filter(rule=plan.rule, table=plan.table, started_at__gt=plan.created_at).exclude(state="undone")
     if (run := later.order_by("pk").first()) is not None:
         raise UnknownPlan(
             f"Plan {plan.pk} is superseded: run {run.pk} has applied plan {run.plan_id} of the same rule since. "
             "Make a new one."
+        )
+
+
+def require_digest(plan: Any, digest: str) -> None:
+    """Check that a plan is the one that was looked at; without a digest, any plan is.
+
+    Raises:
+        PlanChanged: it is not.
+    """
+    if digest and digest != plan.digest:
+        raise PlanChanged(
+            f"Plan {plan.pk} has the digest {plan.digest}, not {digest}: it was revised since it was looked at. "
+            f"Look at it again: manage.py dedupe --show {plan.pk}"
         )
 
 
@@ -108,10 +121,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str) -> PlanSummary:
         key=tuple(plan.document["key"]),
         keep=plan.document["keep"],
         digest=plan.digest,
-        references=tuple(
-            ReferenceSummary(**{**counts, "columns": tuple(counts["columns"])})
-            for counts in plan.document["references"]
-        ),
+        references=tuple(map(ReferenceSummary.from_json, plan.document["references"])),
         refused=refusal_summary(root, using=using),
         filled=plan.document["filled"],
         by_hand=len(plan.document.get("survivors", {})),

@@ -7,14 +7,20 @@ from integrity.backends.sql import compose, joined
 from integrity.dedupe.results import Refusal
 from integrity.dedupe.stages import Stage
 
+EXCLUDED = "excluded"
+TIED = "tied"
+"""Words for groups that a person left out of a plan, and those that cannot be treated without them."""
+
 REASONS = {
+    EXCLUDED: "excluded by hand",
+    TIED: "tied to a group that was excluded by hand: some row refers to both",
     "busy": "a row was locked by another transaction; run again",
     "changed": "a row was changed after the plan was made; run again to plan anew",
     "gone": "a row was deleted after the plan was made; run again to plan anew",
     "joined": "a row with the same key was added after the plan was made; run again to plan anew",
     "referenced": "a row was made to reference a redundant row after the plan was made; run again to plan anew",
 }
-"""Reasons found while applying, by the word that the statements store."""
+"""Reasons, by the word that is stored."""
 
 
 def refusals_of(root: Stage) -> str:

@@ -26,8 +26,17 @@ class ReferenceSummary:
     collisions: int
     indexed: bool
     """False where finding the referencing rows has to read the whole table for each batch."""
+    unindexed: tuple[str, ...] = ()
+    """Those of the columns that have no index."""
     rows: int | None = None
     """About how many rows that table has; None where there is an index."""
+    reads: int | None = None
+    """About how many rows the run will read for want of an index: all of the table's, once for each batch."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ReferenceSummary:
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

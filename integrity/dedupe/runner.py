@@ -20,7 +20,7 @@ from integrity.dedupe import states
 from integrity.dedupe.batches import Work, all_batches, busy_ones_again, refuse_joined_once
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.finder import count_groups
-from integrity.dedupe.plans import UnknownPlan, applicable, load_plan, require_applicable, stages_of
+from integrity.dedupe.plans import UnknownPlan, load_plan, require_applicable, require_digest, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.resolver import Resolver, SideTables
 from integrity.dedupe.results import RunSummary
@@ -31,10 +31,6 @@ from integrity.dedupe.throttle import Pace, Stopped
 from integrity.exceptions import IntegrityAppError
 
 AT_ONCE: Final = Pace()
-
-
-class PlanChanged(IntegrityAppError):
-    """The stored plan is not the one that was looked at."""
 
 
 class TableBusy(IntegrityAppError):
@@ -102,19 +98,13 @@ def _start(plan_id: int, target: Target, *, apps: Apps, digest: str) -> Any:
     """Take the plan and open its run, in one transaction."""
     using = target.using
     with get_rows(using=using).batch(lock_timeout=conf.lock_timeout()):
-        plan = load_plan(plan_id, apps=apps, using=using)
+        plan = load_plan(plan_id, apps=apps, using=using, lock=True)
         if plan.table != target.table:
             raise UnknownPlan(f"Plan {plan_id} is for table {plan.table!r}, not for {target.table!r}.")
         require_applicable(plan, apps=apps, using=using)
-        if digest and digest != plan.digest:
-            raise PlanChanged(
-                f"Plan {plan_id} has the digest {plan.digest}, not {digest}: it was revised since it was looked at. "
-                f"Look at it again: manage.py dedupe --show {plan_id}"
-            )
+        require_digest(plan, digest)
         _require_free(target, apps=apps)
-        # Whoever revised or took the plan since it was read has changed its digest or state.
-        if not applicable(apps=apps, using=using).filter(pk=plan_id, digest=plan.digest).update(state="applied"):
-            raise PlanChanged(f"Plan {plan_id} was changed or taken just now. Look at it again.")
+        book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).update(state="applied")
         runs = book("DedupeRun", apps=apps, using=using)
         return runs.create(plan_id=plan_id, rule=target.rule.name, table=target.table, state=states.PLANNED)
 
@@ -144,7 +134,7 @@ def _carry_out(
         if pace.stop.is_set():
             _leave(run, states.INTERRUPTED, using=using, error="stopped at the border of a batch")
         return summarize_run(run.pk, apps=apps, using=using)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _leave(run, states.INTERRUPTED, using=using, error="interrupted")
         raise
     except (DatabaseError, IntegrityAppError) as error:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, identifier, joined, on
 from integrity.dedupe import states
+from integrity.dedupe.books import book
+from integrity.dedupe.kept import Kept, any_of, kept_of
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
@@ -27,23 +28,17 @@ from integrity.dedupe.resolver import Span, VerificationFailed
 from integrity.dedupe.results import Refusal, UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
+from integrity.exceptions import IntegrityAppError
 
 _UNITS_PER_BATCH = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kept:
-    """A side table with rows of the run: a quarantine (``column`` None), or the changes of one column."""
+class Purged(IntegrityAppError):
+    """What the run had kept was deleted."""
 
-    name: str
-    table: str
-    pk: tuple[str, ...]
-    names: tuple[str, ...]
-    """Columns of a quarantine that its table still has."""
-    whole: bool
-    """Whether the table still has all of them, so that fingerprints can be compared."""
-    column: str = ""
-    """The column whose values a table of changes keeps; empty for a quarantine."""
+
+class _Unlike(Exception):
+    """A value does not fit into its column any more: it came back as another one."""
 
 
 def undo_run(
@@ -61,10 +56,16 @@ def undo_run(
 
     Raises:
         UnknownRun: there is no such run.
+        Purged: what it had kept is gone.
         WrongState: it was undone already.
         VerificationFailed: a batch did not restore what was kept; it was rolled back.
     """
     run = load_run(run_id, apps=apps, using=using)
+    if "purged" in run.details:
+        raise Purged(
+            f"Run {run_id} was purged on {run.details['purged'][:10]}: the rows that it removed are gone for good. "
+            "Where each of them went: manage.py where_is ID"
+        )
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")
     return _Undo(run, apps=apps, using=using).undo(groups=groups, dry_run=dry_run, report=report)
@@ -86,28 +87,12 @@ class _Undo:
         self.changes = [kept for table in self.tables for kept in self._kept(table, REPOINTED)]
         self.fills = [kept for table in self.tables for kept in self._kept(table, FILLED)]
         self.all = (*self.quarantines, *self.changes, *self.fills)
+        runs = book("DedupeRun", apps=apps, using=using)
+        self.later_runs = runs.filter(pk__gt=run.pk).exclude(state=states.UNDONE).exists()
 
-    def _kept(self, table: str, kind: str) -> list[_Kept]:
+    def _kept(self, table: str, kind: str) -> list[Kept]:
         """The table's side tables that hold anything of this run."""
-        catalogue = get_catalogue(using=self.using)
-        have = {column.name for column in catalogue.columns(table) if not column.generated}
-        found = []
-        for side in side_tables_of(table, kind=kind, apps=self.apps, using=self.using):
-            of_run = compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=side.name)
-            if not self.rows.value(of_run, (self.run.pk,)):
-                continue
-            names = tuple(name for name, _ in side.columns)
-            found.append(
-                _Kept(
-                    name=side.name,
-                    table=table,
-                    pk=catalogue.primary_key(table),
-                    names=tuple(name for name in names if name in have),
-                    whole=have >= set(names),
-                    column=names[-1] if kind != "quarantine" else "",
-                )
-            )
-        return found
+        return list(kept_of(self.run.pk, table, kind=kind, apps=self.apps, using=self.using))
 
     def undo(self, *, groups: Sequence[int], dry_run: bool, report: Report) -> UndoSummary:
         if dry_run:  # a page may try an undo out while another process carries it out
@@ -131,6 +116,12 @@ class _Undo:
             restored=done["restored"],
             repointed=done["repointed"],
             refused=refused,
+            kept=tuple(
+                f"rows of {kept.table} come back without {', '.join(kept.gone)}, which the table has no more; "
+                f"the values stay in {kept.name} until they are purged"
+                for kept in self.quarantines
+                if kept.gone and not kept.blocked
+            ),
         )
 
     def _spans(self, groups: Sequence[int]) -> list[Span]:
@@ -166,7 +157,7 @@ class _Undo:
                 self._lock()
                 self._refuse(span)
                 return self._restore(span)
-        except IntegrityError as error:
+        except (IntegrityError, DataError, _Unlike) as error:
             low, high = span
             if high - low == 1:
                 self._note(high, str(error).strip().splitlines()[0])
@@ -190,44 +181,64 @@ class _Undo:
     def _restore(self, span: Span) -> Counter[str]:
         done: Counter[str] = Counter()
         for kept in self.fills:
-            self._point_back(kept, span)
+            if not kept.blocked:
+                self._point_back(kept, span)
         for table in self.tables:
             for kept in self.quarantines:
-                if kept.table == table:
+                if kept.table == table and not kept.blocked:
                     done["restored"] += self._put_back(kept, span)
             for kept in self.changes:
-                if kept.table == table:
+                if kept.table == table and not kept.blocked:
                     done["repointed"] += self._point_back(kept, span)
         for kept in self.all:
-            self._forget(kept, span)
+            if not kept.blocked:
+                self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
 
-    def _put_back(self, kept: _Kept, span: Span) -> int:
+    def _put_back(self, kept: Kept, span: Span) -> int:
         restored = self.rows.restore(
             table=kept.table,
             names=kept.names,
             source=kept.name,
             condition=self._of_span("q"),
             params=(self.run.pk, *span),
+            fallbacks=kept.fallbacks,
         )
+        for name in kept.retyped:
+            self._require_alike(kept, name, span)
         return self._expect(kept, restored, span)
 
-    def _point_back(self, kept: _Kept, span: Span) -> int:
+    def _require_alike(self, kept: Kept, name: str, span: Span) -> None:
+        """Check that a column of another type now has taken every value as it was."""
+        query = compose(
+            "SELECT COUNT(*) FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} AND t.{column} {differs} "
+            "q.{column}",
+            name=kept.name,
+            table=kept.table,
+            same=on("t", kept.pk, "q", kept.pk),
+            of_span=self._of_span("q"),
+            column=name,
+            differs=SQL(self.rows.differs),
+        )
+        if self.rows.value(query, (self.run.pk, *span)):
+            raise _Unlike(f"column {name} of {kept.table} has another type now, and a value does not fit into it")
+
+    def _point_back(self, kept: Kept, span: Span) -> int:
         moved = self.rows.execute(
             compose(
                 "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
                 table=kept.table,
                 column=kept.column,
                 name=kept.name,
-                same=on(kept.table, kept.pk, "q", _change_pk(kept)),
+                same=on(kept.table, kept.pk, "q", kept.change_pk),
                 of_span=self._of_span("q"),
             ),
             (self.run.pk, *span),
         )
         return self._expect(kept, moved, span)
 
-    def _expect(self, kept: _Kept, done: int, span: Span) -> int:
+    def _expect(self, kept: Kept, done: int, span: Span) -> int:
         planned = self._count(kept, span)
         if done != planned:
             raise VerificationFailed(
@@ -236,11 +247,18 @@ class _Undo:
             )
         return done
 
-    def _count(self, kept: _Kept, span: Span) -> int:
+    def _count(self, kept: Kept, span: Span) -> int:
         query = compose("SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q"))
         return int(self.rows.value(query, (self.run.pk, *span)))
 
-    def _forget(self, kept: _Kept, span: Span) -> None:
+    def _forget(self, kept: Kept, span: Span) -> None:
+        """Delete what is back; rows with values that have no column any more stay, under a number of no run."""
+        if kept.gone:
+            keep = "UPDATE {name} AS q SET integrity_run = -integrity_run WHERE {of_span} AND ({has_values})"
+            self.rows.execute(
+                compose(keep, name=kept.name, of_span=self._of_span("q"), has_values=any_of(kept.gone, "q")),
+                (self.run.pk, *span),
+            )
         self.rows.execute(
             compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q")),
             (self.run.pk, *span),
@@ -256,7 +274,14 @@ class _Undo:
 
     def _refuse(self, span: Span) -> None:
         """Find the units of a span that cannot go back, and note why."""
+        for kept in self.all:
+            if kept.blocked:
+                self._refuse_all(kept, span)
+        if self.later_runs:
+            self._refuse_touched_later(span)
         for kept in self.quarantines:
+            if kept.blocked:
+                continue
             self._refuse_where(kept, span, kept.pk, kept.pk, "a row with the same primary key is there again")
             for index in get_catalogue(using=self.using).indexes(kept.table):
                 key = tuple(name for name in index.columns if name is not None)
@@ -273,9 +298,57 @@ class _Undo:
             if kept.table == self.root_table and kept.whole:
                 self._refuse_edited_survivors(kept, span)
         for kept in (*self.changes, *self.fills):
-            self._refuse_edited_references(kept, span)
+            if not kept.blocked:
+                self._refuse_edited_references(kept, span)
 
-    def _refuse_where(self, kept: _Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str) -> None:
+    def _refuse_all(self, kept: Kept, span: Span) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q WHERE {of_span}
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                of_span=self._of_span("q"),
+            ),
+            (kept.blocked, self.run.pk, *span),
+        )
+
+    def _refuse_touched_later(self, span: Span) -> None:
+        """Refuse units whose survivors or references a later run has removed or changed: it must be undone first."""
+        for kept in self.all:
+            if kept.blocked:
+                continue
+            survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+            rows = kept.change_pk if kept.column else survivors
+            for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
+                self._refuse_later(kept, span, rows, side.name, kept.pk)
+            for kind in (REPOINTED, FILLED) if kept.column else ():
+                for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
+                    if side.columns[-1][0] == kept.column:
+                        self._refuse_later(kept, span, rows, side.name, kept.change_pk)
+
+    def _refuse_later(self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str]) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT q.integrity_unit, q.integrity_group,
+                       'run ' || CAST(MAX(l.integrity_run) AS text) || ' has changed the same rows since; undo it first'
+                FROM {name} AS q JOIN {side} AS l ON {same} AND l.integrity_run > q.integrity_run
+                WHERE {of_span} GROUP BY q.integrity_unit, q.integrity_group
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                side=side,
+                same=on("q", own, "l", theirs),
+                of_span=self._of_span("q"),
+            ),
+            (self.run.pk, *span),
+        )
+
+    def _refuse_where(self, kept: Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str) -> None:
         self.rows.execute(
             compose(
                 """
@@ -292,7 +365,7 @@ class _Undo:
             (reason, self.run.pk, *span),
         )
 
-    def _refuse_edited_survivors(self, kept: _Kept, span: Span) -> None:
+    def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
         survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
         self._refuse_left_join(
             kept,
@@ -304,16 +377,16 @@ class _Undo:
             reason="the survivor was changed or deleted since",
         )
 
-    def _refuse_edited_references(self, kept: _Kept, span: Span) -> None:
+    def _refuse_edited_references(self, kept: Kept, span: Span) -> None:
         self._refuse_left_join(
             kept,
             span,
-            same=on("t", kept.pk, "q", _change_pk(kept)),
+            same=on("t", kept.pk, "q", kept.change_pk),
             edited=SQL(f"t.{identifier(kept.column)} {self.rows.differs} q.new"),
             reason=f"a row of {kept.table} that was repointed was changed or deleted since",
         )
 
-    def _refuse_left_join(self, kept: _Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
+    def _refuse_left_join(self, kept: Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
         self.rows.execute(
             compose(
                 """
@@ -363,7 +436,3 @@ class _Undo:
             states.move_to(self.run, states.UNDONE, using=self.using, finished_at=Now())
         elif restored_any:
             states.move_to(self.run, states.PARTIALLY_UNDONE, using=self.using)
-
-
-def _change_pk(kept: _Kept) -> tuple[str, ...]:
-    return tuple(f"pk{n}" for n in range(1, len(kept.pk) + 1))

@@ -34,6 +34,7 @@ class IntegrityCommand(BaseCommand):
     requires_system_checks: list[str] = []
     has_format = False
     """Whether the command takes ``--format``."""
+    formats: tuple[str, ...] = ("text", "json")
     if_interrupted = "Nothing is lost: what was committed stays, and the same command goes on where it stopped."
     """What the user should know when the work ended in the middle."""
 
@@ -44,7 +45,7 @@ class IntegrityCommand(BaseCommand):
         )
         if self.has_format:
             parser.add_argument(
-                "--format", choices=["text", "json"], default="text", help="How to print the result. Default: text."
+                "--format", choices=self.formats, default="text", help="How to print the result. Default: text."
             )
 
     def run(self, **options: Any) -> int:

@@ -1,8 +1,10 @@
-"""The command that previews and applies a rule; one subclass for each rule, and one for any rule."""
+"""The command that previews and applies a rule; one subclass for each rule, and ``dedupe`` for any rule."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
@@ -10,117 +12,187 @@ from django.core.management.base import CommandParser
 
 from integrity.dedupe import (
     DedupeRule,
+    Pace,
     PlanSummary,
     RunSummary,
     apply_plan,
+    build_indexes,
     make_plan,
     resume_run,
     summarize_plan,
+    summarize_run,
     unfinished_run,
 )
-from integrity.dedupe.keep import STRATEGIES, named
+from integrity.dedupe.keep import STRATEGIES
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_plan, print_run
+from integrity.management.stopping import stopping
+from integrity.management.values import milliseconds, positive, seconds
+from integrity.rules.wording import Wording, rule_of
 
 
 class DedupeCommand(IntegrityCommand):
     """Preview by default, apply with ``--apply``.
 
-    Exit codes: 0 done (a preview, or no group was left over), 1 applied and something is left (refused groups, or
-    groups that writers made meanwhile), 2 could not be done; nothing is lost in any case.
+    Exit codes: 0 done (a preview, or no group was left over), 1 applied and something is left (refused groups, groups
+    that writers made meanwhile, or a run that was paused or cancelled), 2 could not be done, 130 or 143 stopped by a
+    signal; nothing is lost in any case.
     """
 
     has_format = True
+    rule_name = ""
+    """The registered rule that this command is about."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--apply", action="store_true", help="Do what the plan says. Default: show it only.")
-        parser.add_argument("--plan", type=int, metavar="PLAN", help="Take this stored plan instead of making one.")
-        parser.add_argument(
-            "--keep", choices=STRATEGIES, help="Which row survives, among the complete ones. Default: the rule's own."
+        add = parser.add_argument
+        add("--apply", action="store_true", help="Do what the plan says. Default: show it only.")
+        add("--plan", type=int, metavar="PLAN", help="Take this stored plan instead of making one.")
+        add("--digest", default="", help="With --plan: go on only if this is the plan's digest.")
+        add("--keep", choices=STRATEGIES, help="Which row survives, among complete ones. Default: the rule's own.")
+        add("--limit", type=positive, metavar="N", help="Treat at most N duplicate groups.")
+        add(
+            "--batch-size", type=positive, metavar="N", help="Groups in a transaction. Default: as many as take 100 ms."
         )
-        parser.add_argument("--limit", type=_positive, metavar="N", help="Treat at most N duplicate groups.")
-        parser.add_argument(
-            "--batch-size",
-            type=_positive,
-            metavar="N",
-            help="Groups in one transaction. Default: as many as take 100 ms.",
+        add("--pause-between", type=milliseconds, default=timedelta(0), metavar="MS", help="Rest between two batches.")
+        add(
+            "--max-lag",
+            type=seconds,
+            metavar="SECONDS",
+            help="Begin no batch while a replica is further behind than this.",
         )
-        parser.add_argument("--no-input", action="store_true", help="Do not ask before rows are moved.")
+        add("--build-indexes", action="store_true", help="Before applying, build indexes that references lack.")
+        add("--no-input", action="store_true", help="Do not ask before rows are moved.")
 
-    def get_rule(self, **options: Any) -> DedupeRule:
-        """The rule that this command applies."""
-        raise NotImplementedError
+    def word(self, options: dict[str, Any]) -> Wording:
+        """How the rule of a new plan is asked for."""
+        return Wording(rule=self.rule_name, keep=options["keep"] or "")
 
     def run(self, **options: Any) -> int:
-        rule = self.get_rule(**options)
-        if options["keep"]:
-            rule = replace(rule, keep=named(options["keep"], clock=rule.clock))
-        if not options["apply"]:
-            self._show_plan(self._plan(rule, options), preview=True)
-            return CLEAN
-        return self._apply(rule, options)
+        if options["plan"] is None:
+            self._require_plan_for("digest", options)
+            return self._apply_new(options) if options["apply"] else self._preview(self._new_plan(options))
+        plan = self.stored_plan(options)
+        return self._apply_stored(plan, options) if options["apply"] else self._preview(plan)
 
-    def _apply(self, rule: DedupeRule, options: dict[str, Any]) -> int:
-        """Finish what an earlier call began, then make and apply a plan."""
-        using = options["database"]
-        begun = unfinished_run(rule, apps=apps, using=using)
-        if begun is not None:
-            self._ask(f"Run {begun} was not finished. Go on with it?", options)
-            with self.progress() as report:
-                resumed = resume_run(
-                    begun, rule, apps=apps, using=using, batch_size=options["batch_size"], report=report
-                )
-            self._show_run(resumed)
-        plan = self._plan(rule, options)
-        if options["plan"] is None or not options["no_input"]:  # else it was seen, and nobody is asked
-            self._show_plan(plan, preview=False)
-        if not plan.groups:
-            return CLEAN
-        self._ask(f"Move {plural(plan.redundant + plan.collisions, 'row')} to quarantine?", options)
+    def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
+        """The plan that ``--plan`` names, after checking that it is one for this command."""
+        plan = summarize_plan(options["plan"], apps=apps, using=options["database"])
+        if self.rule_name not in ("", plan.rule):
+            raise failure(f"Plan {plan.id} is of rule {plan.rule}. Take it with: manage.py dedupe --plan {plan.id}")
+        if options["keep"] or options["limit"]:
+            raise failure(f"Plan {plan.id} is made already: --keep and --limit are for new plans.")
+        return plan
+
+    def _require_plan_for(self, name: str, options: dict[str, Any]) -> None:
+        if options[name]:
+            raise failure(f"--{name} belongs to a stored plan: say which with --plan.")
+
+    def _new_plan(self, options: dict[str, Any]) -> PlanSummary:
+        wording = self.word(options)
         with self.progress() as report:
-            run = apply_plan(plan.id, rule, apps=apps, using=using, batch_size=options["batch_size"], report=report)
-        self._show_run(run)
-        expected = options["limit"] is not None and not run.refused
-        return CLEAN if run.clean or expected else FOUND
-
-    def _plan(self, rule: DedupeRule, options: dict[str, Any]) -> PlanSummary:
-        if options["plan"] is not None:
-            return summarize_plan(options["plan"], apps=apps, using=options["database"])
-        with self.progress() as report:
-            return make_plan(rule, apps=apps, using=options["database"], limit=options["limit"], report=report)
-
-    def _show_plan(self, plan: PlanSummary, *, preview: bool) -> None:
-        if self.options["format"] == "json":
-            if preview or not plan.groups:
-                self.print_json({"plan": plan.to_json()})
-            return
-        print_plan(self.console(), plan)
-        if preview and plan.groups:
-            command = f"manage.py {self.command_name} --apply --plan {plan.id}"
-            self.console().print(
-                f"\nNothing was changed. To apply exactly this plan, until {plan.expires_at:%Y-%m-%d %H:%M} UTC:\n"
-                f"  {command}"
+            return make_plan(
+                wording.build(),
+                apps=apps,
+                using=options["database"],
+                limit=options["limit"],
+                wording=wording.to_json(),
+                report=report,
             )
 
-    @property
-    def command_name(self) -> str:
-        """What the user typed to get here."""
-        return type(self).__module__.rpartition(".")[2]
+    def _preview(self, plan: PlanSummary) -> int:
+        self.show_plan(plan)
+        if self.options["format"] == "text" and plan.groups:
+            self.console().print(
+                f"\nNothing was changed. To apply exactly this plan, until {plan.expires_at:%Y-%m-%d %H:%M} UTC:\n"
+                f"  {self.again(f'--apply --plan {plan.id}')}"
+            )
+        return CLEAN
 
-    def _show_run(self, run: RunSummary) -> None:
+    def again(self, arguments: str) -> str:
+        """What to type for another step of the same work."""
+        alias = self.options["database"]
+        name = type(self).__module__.rpartition(".")[2]
+        return f"manage.py {name} {arguments}" + (f" --database {alias}" if alias != "default" else "")
+
+    def _apply_new(self, options: dict[str, Any]) -> int:
+        """Finish what an earlier call began, then make and apply a plan."""
+        begun = unfinished_run(self.word(options).build(), apps=apps, using=options["database"])
+        if begun is not None:
+            self.ask(f"Run {begun} was not finished. Go on with it?")
+            resumed = self.resume(begun)
+            if resumed.state != "finished" or resumed.note:
+                return FOUND
+        plan = self._new_plan(options)
+        if self.options["format"] == "text" or not plan.groups:
+            self.show_plan(plan)
+        return self._carry_out(plan, options)
+
+    def _apply_stored(self, plan: PlanSummary, options: dict[str, Any]) -> int:
+        if not options["no_input"]:  # else it was seen, and nobody is asked
+            self.show_plan(plan)
+        return self._carry_out(plan, options)
+
+    def _carry_out(self, plan: PlanSummary, options: dict[str, Any]) -> int:
+        if not plan.groups:
+            return CLEAN
+        self.ask(f"Move {plural(plan.redundant + plan.collisions, 'row')} to quarantine?")
+        using = options["database"]
+        if options["build_indexes"]:
+            build_indexes(plan.id, apps=apps, using=using, say=self.stderr.write)
+        with self._working() as work:
+            run = apply_plan(plan.id, rule_of_plan(plan), apps=apps, using=using, digest=options["digest"], **work)
+        self.show_run(run)
+        expected = options["limit"] is not None and not run.refused and run.groups_left is not None
+        return CLEAN if run.clean or expected else FOUND
+
+    def resume(self, run_id: int) -> RunSummary:
+        """Take up a run by the rule that its plan was made by, and show what came of it."""
+        using = self.options["database"]
+        plan = summarize_plan(summarize_run(run_id, apps=apps, using=using).plan, apps=apps, using=using)
+        with self._working() as work:
+            run = resume_run(run_id, rule_of_plan(plan), apps=apps, using=using, **work)
+        self.show_run(run)
+        return run
+
+    @contextmanager
+    def _working(self) -> Iterator[dict[str, Any]]:
+        """Yield how to work; afterwards, end the command if a signal has stopped it."""
+        options = self.options
+        with stopping() as stop, self.progress() as report:
+            pace = Pace(pause=options["pause_between"], max_lag=options["max_lag"], stop=stop.wanted)
+            yield {"batch_size": options["batch_size"], "pace": pace, "report": report}
+        self._stopped_by = stop
+
+    def show_plan(self, plan: PlanSummary) -> None:
+        """Print a plan."""
+        if self.options["format"] == "json":
+            self.print_json({"plan": plan.to_json()})
+        else:
+            print_plan(self.console(), plan)
+
+    def show_run(self, run: RunSummary) -> None:
+        """Print a run; where a signal has stopped it, end the command as the signal would have.
+
+        Raises:
+            SystemExit: it was stopped.
+        """
         if self.options["format"] == "json":
             self.print_json({"run": run.to_json()})
         else:
             print_run(self.console(), run)
+        if run.state == "interrupted":
+            self.stdout.flush()
+            self.stderr.write(f"Interrupted. {self.if_interrupted}")
+            raise SystemExit(self._stopped_by.exit_code)
 
-    def _ask(self, question: str, options: dict[str, Any]) -> None:
+    def ask(self, question: str) -> None:
         """Go on only after a yes.
 
         Raises:
             CommandError: the answer was no, or there is nobody to answer.
         """
-        if options["no_input"]:
+        if self.options["no_input"]:
             return
         self.stderr.write(f"{question} [y/N] ", ending="")
         self.stderr.flush()
@@ -132,11 +204,6 @@ class DedupeCommand(IntegrityCommand):
             raise failure("Nothing was changed.")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-_positive.__name__ = "positive whole number"  # argparse names it in its error
+def rule_of_plan(plan: PlanSummary) -> DedupeRule:
+    """The rule that a plan was made by."""
+    return rule_of(name=plan.rule, wording=plan.wording)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from integrity.dedupe.results import PlanSummary, ReferenceSummary, Refusal, RunSummary, UndoSummary
+from integrity.dedupe.states import RESUMABLE
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -19,17 +20,21 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     """Show what was found, and what would happen to it and why."""
     key = ", ".join(plan.key)
     console.print(f"Plan {plan.id}: one row for each ({key}) in table {plan.table} of database {plan.database}.")
+    console.print(f"Digest {plan.digest}.")
+    if plan.state != "planned":
+        console.print(f"This plan was {plan.state}.")
     if not plan.groups:
         console.print("No duplicates. Nothing to do.")
         return
-    console.print(f"The survivor of a group: {plan.keep}.\n")
-    table = _table("what", "count", "")
-    table.add_row("duplicate groups", f"{plan.groups:,}", "rows that share a key")
-    table.add_row("redundant rows", f"{plan.redundant:,}", "go to quarantine; one row of each group stays")
-    table.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
-    table.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
-    table.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
-    console.print(table)
+    by_hand = f"; in {plural(plan.by_hand, 'group')} chosen by hand" if plan.by_hand else ""
+    console.print(f"The survivor of a group: {plan.keep}{by_hand}.\n")
+    shown = table("what", "count", "", counts=(1,))
+    shown.add_row("duplicate groups", f"{plan.groups:,}", "rows that share a key")
+    shown.add_row("redundant rows", f"{plan.redundant:,}", "go to quarantine; one row of each group stays")
+    shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
+    shown.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
+    shown.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
+    console.print(shown)
     _print_references(console, plan.references)
     _print_refusals(console, plan.refused)
 
@@ -40,21 +45,27 @@ def _conflict(plan: PlanSummary) -> str:
     return f"differ from the survivor: largest cosine distance {plan.max_distance:.6f}"
 
 
-def _print_references(console: Console, references: Iterable[ReferenceSummary]) -> None:
-    table = _table("references that follow", "moved", "collide", "")
+def _print_references(console: Console, references: Sequence[ReferenceSummary]) -> None:
+    shown = table("references that follow", "moved", "collide", "", counts=(1, 2))
     for reference in references:
-        note = "" if reference.indexed else "no index on it: each batch reads the whole table"
-        table.add_row(
+        shown.add_row(
             f"{reference.table} ({', '.join(reference.columns)})",
             f"{reference.repointed:,}",
             f"{reference.collisions:,}",
-            note,
+            "" if reference.indexed else "no index",
         )
-    if table.row_count:
+    if shown.row_count:
         console.print()
-        console.print(table)
+        console.print(shown)
         if any(reference.collisions for reference in references):
             console.print("A row that would collide with one the survivor has already goes to quarantine as well.")
+    for reference in references:
+        if reference.reads is not None:
+            console.print(
+                f"{reference.table} has no index on ({', '.join(reference.unindexed)}): every batch reads all of its "
+                f"{plural(reference.rows or 0, 'row')}, about {reference.reads:,} in all. "
+                "--apply --build-indexes builds it first."
+            )
 
 
 def _print_refusals(console: Console, refused: Iterable[Refusal]) -> None:
@@ -76,6 +87,10 @@ def print_run(console: Console, run: RunSummary) -> None:
         console.print("Verified: no duplicate group is left, no reference dangles, and the counts add up.")
     elif run.groups_left is not None:
         console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.")
+    if run.note:
+        console.print(f"Note: {run.note}.")
+    if run.state in RESUMABLE:
+        console.print(f"To go on: manage.py dedupe --resume {run.id}{_database(run.database)}")
     console.print(f"To take it back: manage.py undo_dedupe {run.id}{_database(run.database)}")
 
 
@@ -93,9 +108,9 @@ def _database(alias: str) -> str:
     return "" if alias == "default" else f" --database {alias}"
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def table(*headings: str, counts: Sequence[int]) -> Table:
+    """An empty table without lines; ``counts`` are the numbers of the columns that hold numbers."""
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
-        counted = 0 < number < len(headings) - 1
-        table.add_column(heading, justify="right" if counted else "left", overflow="fold")
-    return table
+        shown.add_column(heading, justify="right" if number in counts else "left", overflow="fold")
+    return shown

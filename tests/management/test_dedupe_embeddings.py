@@ -142,12 +142,12 @@ def test_a_database_without_the_table_says_so(empty_database: Database, call: Ca
 
 
 def test_a_table_that_lacks_a_column_says_which(dirty: Database, call: Call) -> None:
-    dirty.execute("ALTER TABLE embedding DROP COLUMN completed_at")
+    dirty.execute("ALTER TABLE embedding DROP COLUMN started_at")
 
     refused = call("dedupe_embeddings")
 
     assert refused.code == 2
-    assert "'completed_at'" in refused.err
+    assert "'started_at'" in refused.err
 
 
 @pytest.mark.postgres

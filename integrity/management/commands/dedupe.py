@@ -1,0 +1,211 @@
+"""``manage.py dedupe``: any model, any rule; and all that can be done with plans and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import CommandParser
+
+from integrity.dedupe import (
+    PlanSummary,
+    cancel_run,
+    inspect_planned_group,
+    list_plans,
+    list_runs,
+    pause_run,
+    revise_plan,
+)
+from integrity.dedupe.rule import CONFLICTS
+from integrity.management.base import CLEAN, FOUND, failure
+from integrity.management.books import print_books, print_group
+from integrity.management.dedupe import DedupeCommand, rule_of_plan
+from integrity.management.export import export
+from integrity.management.values import names, numbered, pair
+from integrity.rules.wording import Wording
+
+
+class Command(DedupeCommand):
+    """See ``DedupeCommand`` for the exit codes."""
+
+    help = (
+        "Find rows of a model that share a key, show which would stay and why; with --apply move the others to "
+        "quarantine and their references to the survivor. Also lists, shows, exports and revises plans, and pauses, "
+        "resumes and cancels runs."
+    )
+    formats = ("text", "json", "csv")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "target", nargs="?", default="", metavar="RULE | app.Model", help="A registered rule, or a model."
+        )
+        self._add_rule(parser)
+        self._add_books(parser)
+        revising = parser.add_argument_group("revise the plan that --plan names")
+        revising.add_argument(
+            "--exclude", type=int, nargs="+", action="extend", default=[], metavar="GROUP", help="Leave groups out."
+        )
+        revising.add_argument(
+            "--survivor",
+            type=numbered,
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="GROUP=PK",
+            help="Let this row of a group survive.",
+        )
+
+    def _add_rule(self, parser: CommandParser) -> None:
+        group = parser.add_argument_group("what is unique in app.Model, and what becomes of the rest")
+        key = group.add_mutually_exclusive_group()
+        key.add_argument("--key", nargs="+", default=[], metavar="FIELD", help="The fields of the key.")
+        key.add_argument("--constraint", default="", metavar="NAME", help="A UniqueConstraint of the model.")
+        group.add_argument(
+            "--order-by", type=names, default=(), metavar="FIELD,-FIELD", help="The first row in this order survives."
+        )
+        group.add_argument("--conflict", choices=CONFLICTS, default="", help="What to do where rows differ.")
+        group.add_argument(
+            "--merge", type=pair, action="append", default=[], metavar="FIELD=HOW", help="Fill a field of the survivor."
+        )
+        group.add_argument(
+            "--reference",
+            type=pair,
+            action="append",
+            default=[],
+            metavar="TABLE.COLUMN=POLICY",
+            help="May be repeated.",
+        )
+
+    def _add_books(self, parser: CommandParser) -> None:
+        group = parser.add_argument_group("plans and runs")
+        what = group.add_mutually_exclusive_group()
+        what.add_argument("--list", action="store_true", help="List plans and runs.")
+        what.add_argument("--show", type=int, metavar="PLAN", help="Show a plan, or one --group of it side by side.")
+        what.add_argument("--export", type=int, metavar="PLAN", help="Write every row of a plan, as csv or json.")
+        what.add_argument("--pause", type=int, metavar="RUN", help="Let a run stop after the batch under way.")
+        what.add_argument("--resume", type=int, metavar="RUN", help="Take up a run where it stands.")
+        what.add_argument("--cancel", type=int, metavar="RUN", help="End a run where it stands.")
+        group.add_argument("--group", type=int, metavar="N", help="With --show: the group's number.")
+        group.add_argument("-o", "--output", default="", metavar="FILE", help="With --export. Default: stdout.")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Let ``--order-by -score`` be: argparse takes any word that begins with a dash for an option."""
+        where = [n for n, word in enumerate(argv[:-1]) if word == "--order-by"]
+        for n in reversed(where):
+            argv = [*argv[:n], f"--order-by={argv[n + 1]}", *argv[n + 2 :]]
+        super().run_from_argv(argv)
+
+    def word(self, options: dict[str, Any]) -> Wording:
+        target, has_key = options["target"], bool(options["key"] or options["constraint"])
+        if not target:
+            raise failure("Which rule, or which model? See plans and runs: manage.py dedupe --list")
+        return Wording(
+            rule="" if has_key else target,
+            model=target if has_key else "",
+            key=tuple(options["key"]),
+            constraint=options["constraint"],
+            keep=options["keep"] or "",
+            order_by=options["order_by"],
+            conflict=options["conflict"],
+            merge=dict(options["merge"]),
+            references=dict(options["reference"]),
+        )
+
+    def run(self, **options: Any) -> int:
+        self._require_consistent(options)
+        for name, action in self._actions().items():
+            if options[name] not in (None, False):
+                return action(options)
+        return super().run(**options)
+
+    def _actions(self) -> dict[str, Callable[[dict[str, Any]], int]]:
+        return {
+            "list": self._list,
+            "show": self._show,
+            "export": self._export,
+            "pause": self._pause,
+            "resume": self._resume,
+            "cancel": self._cancel,
+        }
+
+    def _require_consistent(self, options: dict[str, Any]) -> None:
+        if options["format"] == "csv" and options["export"] is None:
+            raise failure("--format csv is for --export.")
+        if (options["exclude"] or options["survivor"]) and options["plan"] is None:
+            raise failure("--exclude and --survivor revise a stored plan: say which with --plan.")
+        if options["group"] is not None and options["show"] is None:
+            raise failure("--group is for --show PLAN.")
+        if options["keep"] and options["order_by"]:
+            raise failure("Give either --keep or --order-by.")
+
+    def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
+        """The plan that ``--plan`` names, revised as the options say."""
+        plan = super().stored_plan(options)
+        words = [
+            options[name] for name in ("target", "key", "constraint", "order_by", "conflict", "merge", "reference")
+        ]
+        if any(words) and (any(words[1:]) or options["target"] != plan.rule):
+            raise failure(f"Plan {plan.id} says what its rule is ({plan.rule}): leave the rule out.")
+        if not (options["exclude"] or options["survivor"]):
+            return plan
+        with self.progress() as report:
+            revised = revise_plan(
+                plan.id,
+                rule_of_plan(plan),
+                apps=apps,
+                using=options["database"],
+                exclude=options["exclude"],
+                survivors=dict(options["survivor"]),
+                digest=options["digest"],
+                report=report,
+            )
+        options["digest"] = revised.digest
+        return revised
+
+    def _list(self, options: dict[str, Any]) -> int:
+        plans = list_plans(apps=apps, using=options["database"])
+        runs = list_runs(apps=apps, using=options["database"])
+        if options["format"] == "json":
+            self.print_json({"plans": [plan.to_json() for plan in plans], "runs": [run.to_json() for run in runs]})
+        else:
+            print_books(self.console(), plans, runs)
+        return CLEAN
+
+    def _show(self, options: dict[str, Any]) -> int:
+        options["plan"] = options["show"]
+        plan = super().stored_plan(options)
+        number = options["group"]
+        if number is None:
+            self.show_plan(plan)
+            return CLEAN
+        rule, using = rule_of_plan(plan), options["database"]
+        group = inspect_planned_group(rule, plan=plan.id, number=number, apps=apps, using=using)
+        if options["format"] == "json":
+            self.print_json({"group": asdict(group) | {"differing": sorted(group.differing)}})
+        else:
+            print_group(self.console(), group, plan=plan.id, number=number)
+        return CLEAN
+
+    def _export(self, options: dict[str, Any]) -> int:
+        export(
+            options["export"],
+            to=options["output"],
+            stdout=self.console().file,
+            format=options["format"],
+            using=options["database"],
+        )
+        return CLEAN
+
+    def _pause(self, options: dict[str, Any]) -> int:
+        self.show_run(pause_run(options["pause"], apps=apps, using=options["database"]))
+        return CLEAN
+
+    def _resume(self, options: dict[str, Any]) -> int:
+        return CLEAN if self.resume(options["resume"]).clean else FOUND
+
+    def _cancel(self, options: dict[str, Any]) -> int:
+        self.show_run(cancel_run(options["cancel"], apps=apps, using=options["database"]))
+        return CLEAN

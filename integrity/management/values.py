@@ -1,0 +1,81 @@
+"""Types of command-line values; argparse turns a ValueError into one line that names the type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from math import isfinite
+
+_AGE = re.compile(r"(\d+)([dhm])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def milliseconds(text: str) -> timedelta:
+    """A whole number of milliseconds, from 0."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return timedelta(milliseconds=number)
+
+
+def seconds(text: str) -> timedelta:
+    """A number of seconds, from 0."""
+    number = float(text)
+    if not isfinite(number) or number < 0:
+        raise ValueError(text)
+    return timedelta(seconds=number)
+
+
+def age(text: str) -> timedelta:
+    """``30d``, ``12h`` or ``90m``."""
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise ValueError(text) from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """``a,b,c``."""
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise ValueError(text)
+    return found
+
+
+def pair(text: str) -> tuple[str, str]:
+    """``name=value``."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise ValueError(text)
+    return name, value
+
+
+def numbered(text: str) -> tuple[int, str]:
+    """``number=value``."""
+    number, value = pair(text)
+    return positive(number), value
+
+
+_SHOWN: dict[Callable[[str], object], str] = {
+    positive: "positive whole number",
+    milliseconds: "number of milliseconds",
+    seconds: "number of seconds",
+    age: "age such as 30d, 12h or 90m",
+    names: "list of names with commas between",
+    pair: "name=value",
+    numbered: "number=value",
+}
+for _type, _name in _SHOWN.items():
+    _type.__name__ = _name

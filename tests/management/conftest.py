@@ -1,0 +1,3 @@
+"""Dirty databases for the commands."""
+
+from tests.dedupe.conftest import dirty as dirty

@@ -1,0 +1,360 @@
+"""``manage.py dedupe``: any model and rule from the command line, and the books of plans and runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.dispatch import Signal
+
+from integrity.models import DedupePlan, DedupeRun
+from integrity.signals import batch_done, batch_step
+from tests.commands import CommandResult
+from tests.databases import Database
+from tests.ponies.merging import twins
+from tests.ponies.models import Pony
+from tests.snapshots import snapshot
+
+Call = Callable[..., CommandResult]
+HERD = ("dedupe", "ponies.Pony", "--key", "name")
+APPLY = ("--apply", "--no-input")
+
+
+def herd(pairs: int) -> None:
+    """That many pairs of ponies; the first of each has the smaller key."""
+    Pony.all_objects.bulk_create(
+        Pony(pk=2 * n + m, name=f"pony {n}", code=f"{n}-{m}", foaled=m) for n in range(1, pairs + 1) for m in (0, 1)
+    )
+
+
+def names() -> list[int]:
+    return sorted(Pony.all_objects.values_list("pk", flat=True))
+
+
+def planned(call: Call, *arguments: str) -> str:
+    """The number of a new plan."""
+    return str(plan_of(call(*HERD, *arguments, "--format", "json"))["id"])
+
+
+def plan_of(result: CommandResult) -> Any:
+    assert result.code == 0, result.err
+    return json.loads(result.out)["plan"]
+
+
+@contextmanager
+def at(point: Signal, act: Callable[[], object], *, step: str = "", times: int = 1) -> Iterator[None]:
+    """Do something the first times that a signal is sent."""
+    left = times
+
+    def receive(**arguments: Any) -> None:
+        nonlocal left
+        if left and arguments.get("step", "") == step:
+            left -= 1
+            act()
+
+    point.connect(receive, weak=False)
+    try:
+        yield
+    finally:
+        point.disconnect(receive)
+
+
+def test_a_model_and_a_key_are_all_it_takes(ponies: Database, call: Call) -> None:
+    twins()
+    before = snapshot()
+
+    shown = call(*HERD)
+
+    assert (shown.code, snapshot()) == (0, before)
+    assert f"manage.py dedupe --apply --plan {DedupePlan.objects.latest('pk').pk}" in shown.out
+    assert call(*HERD, *APPLY).code == 0
+    assert names() == [1]
+
+
+def test_a_plan_made_ad_hoc_is_applied_by_its_number_alone(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+    plan = planned(call, "--order-by", "-foaled")
+
+    applied = call("dedupe", "--plan", plan, *APPLY)
+
+    assert applied.code == 0
+    assert names() == [2]
+
+
+def test_an_order_may_begin_with_a_dash(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+
+    assert call(*HERD, "--order-by", "-foaled,code", *APPLY).code == 0
+
+    assert names() == [2]
+
+
+def test_fields_are_merged_as_the_command_line_says(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+
+    assert call(*HERD, "--merge", "foaled=max", *APPLY).code == 0
+
+    assert Pony.all_objects.get().foaled == 3
+
+
+def test_rows_that_differ_stay_where_only_identical_ones_may_go(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+
+    assert call(*HERD, "--conflict", "identical-only", *APPLY).code == 1
+
+    assert names() == [1, 2]
+
+
+def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None:
+    assert plan_of(call("dedupe", "embeddings", "--format", "json"))["groups"] == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Which rule"),
+        (("nothing",), "no rule 'nothing'"),
+        (("ponies.Pony",), "no rule 'ponies.Pony'"),
+        (("ponies.Unicorn", "--key", "name"), "ponies.Unicorn"),
+        (("ponies.Pony", "--key", "horn"), "no field 'horn'"),
+        (("ponies.Pony", "--constraint", "one_horn"), "no UniqueConstraint 'one_horn'"),
+        (("ponies.Pony", "--key", "name", "--order-by", "-horn"), "no field 'horn'"),
+        (("ponies.Pony", "--key", "name", "--order-by", ","), "--order-by"),
+        (("ponies.Pony", "--key", "name", "--merge", "foaled=most"), "'most'"),
+        (("ponies.Pony", "--key", "name", "--merge", "foaled"), "name=value"),
+        (("ponies.Pony", "--key", "name", "--keep", "latest"), "latest"),
+        (("ponies.Pony", "--key", "name", "--digest", "abc"), "--plan"),
+        (("ponies.Pony", "--key", "name", "--exclude", "1"), "--plan"),
+        (("ponies.Pony", "--key", "name", "--pause-between", "-1"), "milliseconds"),
+        (("ponies.Pony", "--key", "name", "--max-lag", "nan"), "seconds"),
+        (("--show", "9"), "no plan 9"),
+        (("--export", "9"), "no plan 9"),
+        (("--pause", "9"), "no run 9"),
+        (("--resume", "9"), "no run 9"),
+        (("--cancel", "9"), "no run 9"),
+        (("--list", "--format", "csv"), "--export"),
+        (("--plan", "9", "--apply", "--no-input"), "no plan 9"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_with_exit_code_2(
+    databases: Any, call: Call, arguments: tuple[str, ...], says: str
+) -> None:
+    databases.ponies("sqlite")
+
+    refused = call("dedupe", *arguments)
+
+    assert refused.code == 2
+    assert says in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_plans_and_runs_are_listed(ponies: Database, call: Call) -> None:
+    DedupePlan.objects.all().delete()
+    assert "No plan and no run yet" in call("dedupe", "--list").out
+    twins()
+    call(*HERD, *APPLY)
+    call(*HERD)
+
+    text = call("dedupe", "--list").out
+    listed = json.loads(call("dedupe", "--list", "--format", "json").out)
+
+    assert "ponies.Pony:name" in text
+    assert [plan["state"] for plan in listed["plans"]] == ["planned", "applied"]
+    assert [(run["state"], run["removed"]) for run in listed["runs"]] == [("finished", 1)]
+
+
+def test_a_group_of_a_plan_is_shown_side_by_side(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+    plan = plan_of(call(*HERD, "--format", "json"))
+
+    whole = call("dedupe", "--show", str(plan["id"]))
+    one = call("dedupe", "--show", str(plan["id"]), "--group", "1")
+
+    assert plan["digest"] in whole.out
+    assert "Row 1 stays" in one.out
+    assert "* foaled" in one.out
+    shown = call("dedupe", "--show", str(plan["id"]), "--group", "1", "--format", "json")
+    assert json.loads(shown.out)["group"]["size"] == 2
+    assert "no group 7" in call("dedupe", "--show", str(plan["id"]), "--group", "7").err
+
+
+def test_a_plan_is_exported_row_by_row(ponies: Database, call: Call, tmp_path: Path) -> None:
+    herd(3)
+    Pony.all_objects.create(pk=100, name="foal", sire_id=3)
+    plan = planned(call)
+
+    rows = list(csv.DictReader(io.StringIO(call("dedupe", "--export", plan, "--format", "csv").out)))
+    call("dedupe", "--export", plan, "--format", "json", "-o", str(tmp_path / "plan.json"))
+    written = json.loads((tmp_path / "plan.json").read_text())
+
+    assert [(row["group"], row["pk"], row["action"]) for row in rows[:6]] == [
+        (str(n), str(2 * n + m), "remove" if m else "keep") for n in (1, 2, 3) for m in (0, 1)
+    ]
+    assert rows[6]["changes"] == "sire_id: 3 -> 2"
+    assert [row["pk"] for row in written["rows"]] == [row["pk"] for row in rows]
+    assert written["plan"]["redundant"] == 3
+    assert list(tmp_path.iterdir()) == [tmp_path / "plan.json"]
+
+
+def test_a_file_that_cannot_be_written_is_named(ponies: Database, call: Call, tmp_path: Path) -> None:
+    twins()
+    plan = planned(call)
+
+    refused = call("dedupe", "--export", plan, "-o", str(tmp_path / "nowhere" / "plan.csv"))
+
+    assert refused.code == 2
+    assert "plan.csv" in refused.err
+
+
+def test_a_plan_is_revised_and_applied_in_one_go(ponies: Database, call: Call) -> None:
+    herd(3)
+    first = plan_of(call(*HERD, "--format", "json"))
+    plan = ("dedupe", "--plan", str(first["id"]))
+
+    revised = plan_of(call(*plan, "--exclude", "1", "--survivor", "2=5", "--format", "json"))
+    stale = call(*plan, "--digest", first["digest"], *APPLY)
+    applied = call(*plan, "--digest", revised["digest"], *APPLY)
+
+    assert revised["digest"] != first["digest"]
+    assert stale.code == 2
+    assert "revised since" in stale.err
+    assert applied.code == 1, "the excluded group is left"
+    assert "excluded by hand" in applied.out
+    assert names() == [2, 3, 5, 6]
+
+
+def test_a_plan_is_applied_once(ponies: Database, call: Call) -> None:
+    twins()
+    plan = planned(call)
+    call("dedupe", "--plan", plan, *APPLY)
+
+    again = call("dedupe", "--plan", plan, *APPLY)
+
+    assert again.code == 2
+    assert "applied before by run 1" in again.err
+
+
+def test_a_plan_that_expired_says_when(ponies: Database, call: Call, settings: Any) -> None:
+    settings.INTEGRITY_PLAN_EXPIRY = 0
+    twins()
+    plan = planned(call)
+
+    late = call("dedupe", "--plan", plan, *APPLY)
+
+    assert late.code == 2
+    assert "expired on" in late.err
+    assert "expired" in call("dedupe", "--list").out
+
+
+def test_a_plan_that_a_later_run_has_overtaken_says_so_until_that_is_undone(ponies: Database, call: Call) -> None:
+    twins()
+    plan = planned(call)
+    call(*HERD, *APPLY)
+
+    overtaken = call("dedupe", "--plan", plan, *APPLY)
+    call("undo_dedupe", "1")
+
+    assert overtaken.code == 2
+    assert "superseded: run 1" in overtaken.err
+    assert call("dedupe", "--plan", plan, *APPLY).code == 0
+
+
+def test_a_paused_run_stops_at_the_border_of_a_batch_and_is_resumed(ponies: Database, call: Call) -> None:
+    herd(9)
+    answers = []
+    with at(batch_done, lambda: answers.append(call("dedupe", "--pause", "1"))):
+        paused = call(*HERD, "--batch-size", "3", *APPLY)
+
+    assert (answers[0].code, paused.code) == (0, 1)
+    assert "--resume 1" in paused.out
+    assert DedupeRun.objects.get().state == "paused"
+    assert len(names()) == 15
+    assert "is paused" in call(*HERD, *APPLY).err, "nobody but the one who paused it goes on"
+    assert call("dedupe", "--resume", "1").code == 0
+    assert len(names()) == 9
+
+
+def test_a_cancelled_run_is_over_and_can_be_undone(ponies: Database, call: Call) -> None:
+    herd(9)
+    before = snapshot()
+    with at(batch_done, lambda: call("dedupe", "--cancel", "1")):
+        cancelled = call(*HERD, "--batch-size", "3", *APPLY)
+
+    assert cancelled.code == 1
+    assert "cancelled before its end" in cancelled.out
+    assert len(names()) == 15
+    assert call("dedupe", "--resume", "1").code == 2
+    assert call("undo_dedupe", "1").code == 0
+    assert snapshot() == before
+    assert call(*HERD, *APPLY).code == 0
+    assert len(names()) == 9
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_the_batch_end_and_the_run_go_on_later(
+    ponies: Database, call: Call, number: signal.Signals, code: int
+) -> None:
+    herd(9)
+    with at(batch_step, partial(os.kill, os.getpid(), number), step="locked"):
+        stopped = call(*HERD, "--batch-size", "3", *APPLY)
+
+    assert stopped.code == code
+    assert "Nothing is lost" in stopped.err
+    assert DedupeRun.objects.get().state == "interrupted"
+    assert len(names()) == 15, "the batch under way was finished"
+    assert call(*HERD, *APPLY).code == 0
+    assert len(names()) == 9
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_takes_the_batch_back_and_ends_at_once(
+    ponies: Database, call: Call, number: signal.Signals, code: int
+) -> None:
+    herd(9)
+    send = partial(os.kill, os.getpid(), number)
+    with at(batch_step, send, step="locked"), at(batch_step, send, step="removed"):
+        stopped = call(*HERD, "--batch-size", "3", *APPLY)
+
+    assert stopped.code == code
+    assert DedupeRun.objects.get().state == "interrupted"
+    assert len(names()) == 18
+    assert call("dedupe", "--resume", "1").code == 0
+    assert len(names()) == 9
+
+
+def test_missing_indexes_are_shown_with_their_cost_and_built_on_demand(ponies: Database, call: Call) -> None:
+    herd(3)
+    ponies.execute("DROP INDEX " + _index_on(ponies, "ponies_pony", "sire_id"))
+    Pony.all_objects.create(pk=100, name="foal", sire_id=3)
+
+    plan = planned(call)
+    shown = call("dedupe", "--show", plan)
+    applied = call("dedupe", "--plan", plan, "--build-indexes", *APPLY)
+
+    assert "no index on (sire_id)" in " ".join(shown.out.split()), shown.out
+    assert applied.code == 0, applied.err
+    assert _index_on(ponies, "ponies_pony", "sire_id") == "integrity_ponies_pony_sire_id"
+    assert Pony.all_objects.get(pk=100).sire_id == 2
+    assert DedupePlan.objects.get(pk=plan).document["references"][0]["indexed"]
+
+
+def _index_on(database: Database, table: str, column: str) -> str:
+    if database.vendor == "sqlite":
+        found = database.execute(
+            "SELECT l.name FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i WHERE i.name = ?",
+            (table, column),
+        )
+    else:
+        found = database.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = %s AND indexdef LIKE %s", (table, f"%({column})")
+        )
+    return str(found[0][0])
