@@ -50,6 +50,23 @@ class Outcome:
     accepted: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """The statements of an addition, complete, each of which may be run again."""
+
+    name: str
+    table: str
+    no_duplicates: str
+    """Fails where there are duplicates."""
+    leftover: str
+    """A query whose answer is the statement that drops a broken index, if there is one."""
+    build: str
+    attach: str
+    check: str
+    """Fails where what is there now is not what was wanted."""
+    drop: str
+
+
 class Unique(Protocol):
     """Adds and removes one constraint of one table while others read and write it."""
 
@@ -67,6 +84,14 @@ class Unique(Protocol):
 
     def together(self) -> AbstractContextManager[None]:
         """Make one transaction of what follows where the database has one writer only; elsewhere nothing."""
+        ...
+
+    def review(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> Review:
+        """Return the statements of an addition for other tools to run.
+
+        Raises:
+            NotUnique: this database, or this table, needs more than a script.
+        """
         ...
 
     def script(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -12,9 +11,9 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.models import AddConstraint, RemoveConstraint
 from django.db.migrations.state import ProjectState
 
-from integrity.backends.unique import Wanted, get_unique
+from integrity.backends.unique import get_unique
 from integrity.dedupe import DedupeRule, InvalidRule
-from integrity.operations.removal import refuse_duplicates, remove_duplicates
+from integrity.operations.online import add_unique_online
 from integrity.operations.scope import Site, site_of
 
 OnDuplicates = Literal["remove", "refuse"]
@@ -111,21 +110,15 @@ class AddUniqueConstraintOnline(AddConstraint):
                 _remove(site, self.constraint, schema_editor)
 
     def _add(self, site: Site) -> None:
-        rule = _rule(self, site.model)
-        settle = (
-            partial(remove_duplicates, rule, apps=site.apps, using=site.using, say=site.say)
-            if self.on_duplicates == "remove"
-            else partial(refuse_duplicates, rule, apps=site.apps, using=site.using)
-        )
-        wanted = Wanted(
+        add_unique_online(
             model=site.model,
             constraint=self.constraint,
-            remove=settle,
+            rule=self.rule if self.on_duplicates == "remove" else None,
+            apps=site.apps,
+            using=site.using,
+            say=site.say,
             begin=partial(site.ledger.note_added, self.constraint.name),
         )
-        outcome = get_unique(using=site.using).add(wanted, say=site.say)
-        if outcome is not None and outcome.accepted:
-            site.say(f"{site.table}: {outcome.name} was there already and is accepted")
 
 
 class RemoveUniqueConstraintOnline(RemoveConstraint):
@@ -173,13 +166,6 @@ def _remove(site: Site, constraint: models.UniqueConstraint, schema_editor: Base
     elif site.ledger.was_added(constraint.name):
         get_unique(using=site.using).remove(model=site.model, constraint=constraint, say=site.say)
         site.ledger.forget_added(constraint.name)
-
-
-def _rule(operation: AddUniqueConstraintOnline, model: type[models.Model]) -> DedupeRule:
-    """The rule with the constraint as its key: NULLs, conditions and expressions then count as they will."""
-    if operation.rule is None:
-        return DedupeRule(model=model._meta.label, constraint=operation.constraint)
-    return replace(operation.rule, model=model._meta.label, fields=(), constraint=operation.constraint)
 
 
 def _constraint(state: ProjectState, app_label: str, operation: RemoveConstraint) -> models.UniqueConstraint:

@@ -60,6 +60,12 @@ def get_rule(name: str) -> DedupeRule:
         raise UnknownRule(f"There is no rule {name!r}. Registered: {known}.") from None
 
 
+def rule_for(*, model: str, fields: tuple[str, ...]) -> DedupeRule | None:
+    """The active rule with this key, if there is one."""
+    wanted = (model.lower(), frozenset(fields))
+    return next((rule for rule in active_rules() if (rule.model.lower(), frozenset(rule.fields)) == wanted), None)
+
+
 def active_rules() -> tuple[DedupeRule, ...]:
     """All registered rules, in the order of their names, but those of mirrored systems that are not in use."""
     in_use = conf.systems()

@@ -146,7 +146,7 @@ def quarantined(table: str) -> list[tuple[Any, ...]]:
     sides = side_tables_of(table, kind="quarantine", apps=apps, using="default")
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(f'SELECT integrity_reason FROM "{side.name}"' for side in sides))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 @pytest.mark.sqlite

@@ -20,10 +20,11 @@ from integrity.backends.postgresql.definition import UniqueIndex, unique_indexes
 from integrity.backends.postgresql.guards import Guard, drop_guard, drop_guard_now
 from integrity.backends.postgresql.partitions import attach_constraint, attaching, build_on_partitions
 from integrity.backends.postgresql.preflight import is_partitioned, look, require_possible
+from integrity.backends.postgresql.review import review_of
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently, require_direct_connection, settings
 from integrity.backends.sql import compose
-from integrity.backends.uniqueness import NotUnique, Outcome, Say, Wanted
+from integrity.backends.uniqueness import NotUnique, Outcome, Review, Say, Wanted
 from integrity.exceptions import IntegrityAppError
 
 _TRIES = 3  # builds that meet a duplicate which the guard did not see: one written with triggers switched off
@@ -76,6 +77,18 @@ class PostgreSQLUnique:
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def review(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> Review:
+        found = wanted_index(model=model, constraint=constraint, connection=self.connection)
+        if found is None:
+            raise NotUnique(f"This PostgreSQL does not support what {constraint.name} asks for.")
+        index, key = found
+        if is_partitioned(model._meta.db_table, connection=self.connection):
+            raise NotUnique(
+                f"{model._meta.db_table!r} is partitioned: its partitions are known at run time only. "
+                "Run the command without --sql and --alembic."
+            )
+        return review_of(model._meta.db_table, index, key, deferral=index.deferral)
 
     def script(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> tuple[str, ...]:
         statement = create_statement(model=model, constraint=constraint, connection=self.connection)

@@ -19,7 +19,7 @@ from integrity.backends.djangosql import as_index, create_statement
 from integrity.backends.sql import SQL, compose
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
-from integrity.backends.uniqueness import NotUnique, Outcome, Say, Wanted
+from integrity.backends.uniqueness import NotUnique, Outcome, Review, Say, Wanted
 
 
 class SQLiteUnique:
@@ -55,6 +55,12 @@ class SQLiteUnique:
 
     def together(self) -> AbstractContextManager[None]:
         return self.rows.batch(lock_timeout=conf.lock_timeout())
+
+    def review(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> Review:
+        raise NotUnique(
+            "On SQLite the whole addition is one statement; no script is needed: "
+            + " ".join(self.script(model=model, constraint=constraint))
+        )
 
     def script(self, *, model: type[models.Model], constraint: models.UniqueConstraint) -> tuple[str, ...]:
         statement = create_statement(model=model, constraint=constraint, connection=self.connection)

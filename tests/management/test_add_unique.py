@@ -1,0 +1,163 @@
+"""``manage.py add_unique``: the constraint without a migration, or as a script for others to run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from integrity.backends import get_catalogue
+from integrity.demo.data import make_dirty_data
+from project.embedded.binaries import find_binaries
+from tests.commands import CommandResult
+from tests.databases import Database
+
+Call = Callable[..., CommandResult]
+NAME = "unique_invocation_embedding_model"
+ASKED = ("add_unique", "integrity.Embedding", "--constraint", NAME)
+
+
+@pytest.fixture
+def dirty(database_at: Callable[[str], Database]) -> Database:
+    """A database before the constraint, with 25 duplicate pairs of embeddings."""
+    database = database_at("0001")
+    make_dirty_data(using="default")
+    return database
+
+
+def names() -> list[str]:
+    return [index.name for index in get_catalogue(using="default").indexes("embedding") if index.valid and index.unique]
+
+
+def test_the_rule_of_the_table_removes_duplicates_and_the_constraint_comes(dirty: Database, call: Call) -> None:
+    result = call(*ASKED)
+
+    assert (result.code, result.err) == (0, "")
+    assert "removed 25 redundant rows" in result.out
+    assert f"embedding: {NAME} is in place." in result.out
+    assert NAME in names()
+    assert "was there already" in call(*ASKED).out
+
+
+def test_duplicates_may_be_refused(dirty: Database, call: Call) -> None:
+    result = call(*ASKED, "--refuse")
+
+    assert result.code == 2
+    assert "25 duplicate groups" in result.err
+    assert NAME not in names()
+
+
+def test_a_key_does_without_a_constraint_of_the_model(dirty: Database, call: Call) -> None:
+    result = call("add_unique", "integrity.Invocation", "--key", "run,sequence_number", "--name", "by_place")
+
+    assert result.code == 0, result.err
+    assert "by_place is in place" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("integrity.Nothing", "--key", "a"), "no model"),
+        (("Embedding", "--key", "a"), "app_label.Model"),
+        (("integrity.Embedding", "--constraint", "none"), NAME),
+        (("integrity.Embedding", "--key", "colour"), "Choose from"),
+        (("integrity.Embedding", "--key", "invocation", "--database", "other"), "no database"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    sqlite_database: Database, call: Call, arguments: tuple[str, ...], message: str
+) -> None:
+    result = call("add_unique", *arguments)
+
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_sqlite_needs_no_script(sqlite_database: Database, call: Call) -> None:
+    result = call(*ASKED, "--sql")
+
+    assert result.code == 2
+    assert "CREATE UNIQUE INDEX" in result.err
+
+
+def psql(database: Database, script: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script as its reader would."""
+    program = find_binaries() / "psql"
+    return subprocess.run(
+        [program, "--no-psqlrc", "--dbname", database.url, "--file", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def clean(postgres_database: Database, databases: Any) -> Database:
+    database: Database = databases.migrated("postgresql", "0001")
+    return database
+
+
+def test_the_sql_script_does_it_and_may_be_run_again(clean: Database, call: Call, tmp_path: Path) -> None:
+    script = tmp_path / "script.sql"
+    script.write_text(call(*ASKED, "--sql").out)
+
+    for _ in range(2):
+        result = psql(clean, script)
+        assert result.returncode == 0, result.stderr
+
+    assert [i.constraint for i in get_catalogue(using="default").indexes("embedding") if i.name == NAME] == [True]
+
+
+def test_the_sql_script_stops_at_duplicates(clean: Database, call: Call, tmp_path: Path) -> None:
+    make_dirty_data(using="default")
+    script = tmp_path / "script.sql"
+    script.write_text(call(*ASKED, "--sql").out)
+
+    result = psql(clean, script)
+
+    assert result.returncode != 0
+    assert "duplicates stand in the way" in result.stderr
+    assert NAME not in names()
+
+
+def test_the_sql_script_replaces_a_broken_index(clean: Database, call: Call, tmp_path: Path) -> None:
+    make_dirty_data(using="default")
+    with clean.connect() as own:
+        own.autocommit = True
+        with pytest.raises(Exception, match="duplicated"):
+            own.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {NAME} ON embedding (invocation_id, embedding_model)")
+    clean.execute("TRUNCATE embedding CASCADE")
+    script = tmp_path / "script.sql"
+    script.write_text(call(*ASKED, "--sql").out)
+
+    assert psql(clean, script).returncode == 0
+    assert NAME in names()
+
+
+def test_the_alembic_revision_does_it_and_may_be_run_again(clean: Database, call: Call) -> None:
+    alembic = pytest.importorskip("alembic", reason="Alembic is not installed")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    del alembic
+    revision: dict[str, Any] = {}
+    exec(compile(call(*ASKED, "--alembic").out, "revision.py", "exec"), revision)  # noqa: S102 - what is under test
+    url = "postgresql+psycopg://" + clean.url.removeprefix("postgresql://")
+    with sqlalchemy.create_engine(url).connect() as own:
+        context = MigrationContext.configure(own)
+        for _ in range(2):
+            with context.begin_transaction(), Operations.context(context):
+                revision["upgrade"]()
+        assert NAME in names()
+        with context.begin_transaction(), Operations.context(context):
+            revision["downgrade"]()
+        own.commit()
+
+    connection.close()
+    assert NAME not in names()
