@@ -38,8 +38,9 @@ def original(database: Database) -> None:
     """What the migration at fault did, in one transaction."""
     with database.connect() as own:
         own.execute(
-            "DELETE FROM book b USING (SELECT isbn, shelf, min(pages) AS pages FROM book GROUP BY 1, 2 HAVING count(*) > 1)"
-            " AS k WHERE b.isbn = k.isbn AND b.shelf = k.shelf AND b.pages > k.pages"
+            "DELETE FROM book b USING ("
+            "SELECT isbn, shelf, min(pages) AS pages FROM book GROUP BY 1, 2 HAVING count(*) > 1"
+            ") AS k WHERE b.isbn = k.isbn AND b.shelf = k.shelf AND b.pages > k.pages"
         )
         own.execute("ALTER TABLE book ADD CONSTRAINT one_per_shelf UNIQUE (isbn, shelf)")
 

@@ -12,14 +12,15 @@ from tests.operations.test_unique import add, assert_nothing_left_behind
 from tests.operations.writing import Writers
 from tests.waiting import eventually
 
+LEVELS = [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ]
 
-@pytest.mark.parametrize(
-    "level", [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ], ids=lambda it: it.name
-)
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
 def test_no_row_of_a_writer_is_lost_and_no_duplicate_stays(postgres_database: Database, level: IsolationLevel) -> None:
     make_table()
     postgres_database.execute(
-        "INSERT INTO book (id, isbn, shelf, pages) SELECT n, 'isbn ' || n %% 9500, 0, n FROM generate_series(0, 9999) AS n",
+        "INSERT INTO book (id, isbn, shelf, pages) "
+        "SELECT n, 'isbn ' || n %% 9500, 0, n FROM generate_series(0, 9999) AS n",
         (),
     )
 
