@@ -36,12 +36,13 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         current = lock_to_write({job.file_id for job in jobs}, using=using)
         pipeline_step.send(sender=FileState, using=using, step="files locked")
-        fresh = [number for number, job in enumerate(jobs) if current.get(job.file_id) == job.version]
+        is_fresh = [current.get(job.file_id) == job.version for job in jobs]
+        fresh = [number for number, is_it in enumerate(is_fresh) if is_it]
         held = set(queue.archive_leased([jobs[number].lease for number in fresh], outcome="done"))
-        ours = [number for number in fresh if jobs[number].lease.msg_id in held]
+        ours = [number for number in fresh if jobs[number].job.message.msg_id in held]
         gone = _write([jobs[number] for number in ours], vectors[ours], model=model, queue=queue)
-        stale = [job.lease for job in jobs if current.get(job.file_id) != job.version]
-        superseded = len(queue.archive_leased(stale, outcome="superseded")) if stale else 0
+        stale = [job.lease for job, is_it in zip(jobs, is_fresh, strict=True) if not is_it]
+        superseded = len(queue.archive_leased(stale, outcome="superseded"))
         pipeline_step.send(sender=FileState, using=using, step="vectors written")
     counts = Counter(done=len(ours) - gone, superseded=superseded + gone)
     counts["lost"] = len(jobs) - counts.total()

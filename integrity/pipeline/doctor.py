@@ -153,14 +153,13 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
         (queue == job_queue(using=using).name,),
     ):
         return
-    for name in job_queue(name=queue, using=using).indexes():
-        index = identifier(f'pgmq"."{name}')
-        if rows.value(SQL("SELECT to_regclass(%s)"), (str(index),)) is None:
-            yield Mistake(
-                id="queue.index",
-                message=f"Queue {queue}: the index {name} is missing: jobs are sent twice, or searched for long.",
-                hint=f"Run: manage.py install_pgmq --queue {queue}.",
-            )
+    name = job_queue(name=queue, using=using).index
+    if rows.value(SQL("SELECT to_regclass(%s)"), (str(identifier(f'pgmq"."{name}')),)) is None:
+        yield Mistake(
+            id="queue.index",
+            message=f"Queue {queue}: the index {name} is missing: jobs are sent twice, or searched for long.",
+            hint=f"Run: manage.py install_pgmq --queue {queue}.",
+        )
 
 
 def cascades(using: str) -> Iterator[Mistake]:

@@ -43,9 +43,8 @@ class BadMessage:
 
 def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> KeyedQueue:
     """Return the queue of embedding jobs: one job per chunk and model, cancelled by file."""
-    return KeyedQueue(
-        name=conf.embedding_queue() if name is None else name, using=using, key=("chunk_id", "model"), group="file_id"
-    )
+    name = conf.embedding_queue() if name is None else name
+    return KeyedQueue(name=name, using=using, key=("file_id", "chunk_id", "model"))
 
 
 def parse(message: Message, *, model: str) -> Job | BadMessage:

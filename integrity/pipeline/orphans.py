@@ -29,7 +29,7 @@ def find_orphans(*, queue: KeyedQueue, limit: int) -> list[Orphan]:
     found = get_rows(using=queue.using).fetch(
         compose("SELECT * FROM ({orphans}) AS o ORDER BY msg_id LIMIT %s", orphans=_orphans(queue)), (_UUID, limit)
     )
-    return [Orphan(msg_id=m, chunk_id=UUID(c), kind=kind, read_ct=ct) for m, c, kind, ct in found]
+    return [Orphan(msg_id=m, chunk_id=c, kind=kind, read_ct=ct) for m, c, kind, ct in found]
 
 
 def count_orphans(*, queue: KeyedQueue) -> dict[str, int]:
@@ -48,32 +48,37 @@ def purge_orphans(*, queue: KeyedQueue) -> int:
     A worker that holds one finds its lease gone. Messages that somebody is changing right now are passed over, so
     that no lock is waited for.
     """
+    chosen = compose(
+        """
+        SELECT q.msg_id, CASE o.kind WHEN 'missing' THEN 'orphaned' ELSE 'superseded' END
+        FROM {table} AS q JOIN ({orphans}) AS o USING (msg_id)
+        ORDER BY q.msg_id LIMIT %s FOR UPDATE OF q SKIP LOCKED
+        """,
+        table=queue.table,
+        orphans=_orphans(queue),
+    )
     purged = 0
-    for kind, outcome in (("missing", "orphaned"), ("inactive", "superseded")):
-        chosen = compose(
-            "SELECT q.msg_id FROM {table} AS q JOIN ({orphans}) AS o USING (msg_id) WHERE o.kind = %s "
-            "ORDER BY q.msg_id LIMIT %s FOR UPDATE OF q SKIP LOCKED",
-            table=queue.table,
-            orphans=_orphans(queue),
-        )
-        while gone := queue.archive_where(chosen, (_UUID, kind, _PER_BATCH), outcome=outcome):
-            purged += len(gone)
-            if len(gone) < _PER_BATCH:
-                break
+    while gone := len(queue.archive_where(chosen, (_UUID, _PER_BATCH))):
+        purged += gone
+        if gone < _PER_BATCH:
+            break
     return purged
 
 
 def _orphans(queue: KeyedQueue) -> SQL:
     """Query: messages with a well-formed chunk id, and what is wrong with that chunk. One parameter: the form.
 
-    Ids are compared as text: a cast would end the whole query at the first message that is not of our shape.
+    Only what has the form is cast: the first message of another shape would end the whole query.
     """
     return compose(
         """
-        SELECT q.msg_id, lower(q.message->>'chunk_id') AS chunk_id,
-               CASE WHEN c.id IS NULL THEN 'missing' ELSE 'inactive' END AS kind, q.read_ct
-        FROM {table} AS q LEFT JOIN file_chunks AS c ON c.id::text = lower(q.message->>'chunk_id')
-        WHERE (c.id IS NULL OR NOT c.is_active) AND lower(q.message->>'chunk_id') ~ %s
+        SELECT q.msg_id, q.chunk_id, CASE WHEN c.id IS NULL THEN 'missing' ELSE 'inactive' END AS kind, q.read_ct
+        FROM (
+            SELECT msg_id, read_ct,
+                   CASE WHEN message->>'chunk_id' ~* %s THEN (message->>'chunk_id')::uuid END AS chunk_id
+            FROM {table}
+        ) AS q LEFT JOIN file_chunks AS c ON c.id = q.chunk_id
+        WHERE q.chunk_id IS NOT NULL AND c.is_active IS NOT TRUE
         """,
         table=queue.table,
     )

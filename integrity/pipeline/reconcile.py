@@ -45,7 +45,10 @@ def _files_with_gaps(*, queue: KeyedQueue) -> list[UUID]:
             JOIN integrity_file_state AS s ON s.file_id = c.file_id AND s.current_version = c.version
             WHERE c.is_active
               AND NOT EXISTS (SELECT 1 FROM file_embeddings AS e WHERE e.chunk_id = c.id AND e.model_version = s.model)
-              AND NOT EXISTS (SELECT 1 FROM {table} AS q WHERE (q.message->>'chunk_id') = c.id::text)
+              AND NOT EXISTS (
+                  SELECT 1 FROM {table} AS q
+                  WHERE (q.message->>'file_id') = c.file_id::text AND (q.message->>'chunk_id') = c.id::text
+              )
               AND NOT EXISTS (SELECT 1 FROM integrity_dead_letter AS d WHERE d.chunk_id = c.id AND d.closed_at IS NULL)
             """,
             table=queue.table,

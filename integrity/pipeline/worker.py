@@ -106,14 +106,14 @@ class Worker:
         jobs: list[Job] = []
         suspects: list[Job] = []
         for message in messages:
-            job = parse(message, model=self.provider.model)
+            job, reads = parse(message, model=self.provider.model), unaccounted(message)
             if isinstance(job, BadMessage):
                 graves.append(Grave.of_message(job))
-            elif unaccounted(message) >= CONDEMNED:
-                error = f"{unaccounted(message) - 1} reads ended without a word, the last ones alone in their batch."
+            elif reads >= CONDEMNED:
+                error = f"{reads - 1} reads ended without a word, the last ones alone in their batch."
                 graves.append(Grave.of_job(job, reason=Reason.CRASH_LOOP, error=error))
             else:
-                (suspects if unaccounted(message) >= SUSPECT else jobs).append(job)
+                (suspects if reads >= SUSPECT else jobs).append(job)
         batch.counts["dead"] += bury(graves, queue=self.queue)
         # One suspect at a time: if it ends this worker, no other message was read in vain.
         waiting = [job.message for job in suspects[1:]]

@@ -112,9 +112,12 @@ class Queue:
         """Read up to ``qty`` messages and hide them for ``vt``; larger ones than ``largest`` bytes without body."""
         found = self.rows.fetch(
             SQL("""
-                SELECT msg_id, read_ct, enqueued_at, vt, size, CASE WHEN size <= %s::bigint THEN message END, headers
-                FROM pgmq.read(%s::text, %s::integer, %s::integer),
-                     LATERAL (SELECT octet_length(message::text) AS size) AS sizes
+                SELECT msg_id, read_ct, octet_length(body),
+                       CASE WHEN octet_length(body) <= %s::bigint THEN body END, headers
+                FROM (
+                    SELECT msg_id, read_ct, message::text AS body, headers
+                    FROM pgmq.read(%s::text, %s::integer, %s::integer) OFFSET 0
+                ) AS found
                 ORDER BY msg_id
             """),
             (largest, self.name, seconds(vt), qty),
@@ -123,13 +126,11 @@ class Queue:
             Message(
                 msg_id=msg_id,
                 read_ct=read_ct,
-                enqueued_at=enqueued_at,
-                vt=until,
                 size=size or 0,
                 body=decoded(body),
                 headers=_as_dict(decoded(headers)),
             )
-            for msg_id, read_ct, enqueued_at, until, size, body, headers in found
+            for msg_id, read_ct, size, body, headers in found
         ]
 
     def archive(self, msg_ids: Sequence[int]) -> list[int]:
@@ -159,20 +160,20 @@ class Queue:
         """Whether the queue holds no message at all, hidden ones included."""
         return bool(self.rows.value(compose("SELECT NOT EXISTS (SELECT 1 FROM {table})", table=self.table)))
 
-    def archive_leased(self, leases: Sequence[Lease], *, outcome: str, note: str = "") -> list[int]:
+    def archive_leased(self, leases: Sequence[Lease], *, outcome: str) -> list[int]:
         """Archive those of these messages whose lease still holds, with the outcome in their headers.
 
         Returns the ``msg_id`` of those archived. Locks the messages in order of ``msg_id``.
         """
+        if not leases:
+            return []
         return self.archive_where(
             SQL("""
-                SELECT q.msg_id FROM {table} AS q
+                SELECT q.msg_id, %s::text FROM {table} AS q
                 JOIN unnest(%s::bigint[], %s::integer[]) AS mine (msg_id, read_ct) USING (msg_id, read_ct)
                 ORDER BY q.msg_id FOR UPDATE OF q
             """),
-            arrays(leases),
-            outcome=outcome,
-            note=note,
+            (outcome, *arrays(leases)),
         )
 
     def set_outcome(self, msg_ids: Sequence[int], *, outcome: str) -> None:
@@ -232,27 +233,25 @@ class Queue:
             ),
         )
 
-    def archive_where(self, chosen: SQL, params: Sequence[Any], *, outcome: str, note: str = "") -> list[int]:
-        """Archive the messages that a query yields and locks, in order of ``msg_id``."""
+    def archive_where(self, chosen: SQL, params: Sequence[Any]) -> list[int]:
+        """Archive the messages that a query yields as ``msg_id, outcome`` and locks in order of ``msg_id``."""
         # By msg_id and not by ctid: a heartbeat may have moved the row after this statement's snapshot was taken.
-        names = columns(COPIED)
         found = self.rows.fetch(
             compose(
                 """
-                WITH gone AS (
-                    DELETE FROM {table} WHERE msg_id = ANY(ARRAY({chosen})) RETURNING {names}, headers
+                WITH chosen (msg_id, outcome) AS MATERIALIZED ({chosen}), gone AS (
+                    DELETE FROM {table} AS q USING chosen WHERE q.msg_id = chosen.msg_id
+                    RETURNING {q_names}, COALESCE(q.headers, '{{}}') || jsonb_build_object('outcome', chosen.outcome)
                 )
-                INSERT INTO {archived} ({names}, headers)
-                SELECT {names}, COALESCE(headers, '{{}}') || jsonb_strip_nulls(
-                    jsonb_build_object('outcome', %s::text, 'note', NULLIF(%s::text, '')))
-                FROM gone RETURNING msg_id
+                INSERT INTO {archived} ({names}, headers) SELECT * FROM gone RETURNING msg_id
                 """,
                 table=self.table,
                 archived=self.archived,
                 chosen=compose(chosen, table=self.table),
-                names=names,
+                q_names=columns(COPIED, of="q"),
+                names=columns(COPIED),
             ),
-            (*params, outcome, note),
+            params,
         )
         return [msg_id for (msg_id,) in found]
 

@@ -8,42 +8,52 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.backends.sql import SQL, compose, joined
 from integrity.queue.client import Queue
 from integrity.queue.install import InstallationRefused
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedQueue(Queue):
-    """A PGMQ queue with two indexes more: a unique one on ``key``, and one on ``group``.
+    """A PGMQ queue with one index more: a unique one on the fields of the message that ``key`` names.
 
-    ``key`` and ``group`` name fields of the message. A message that lacks a field of the key has no key and is
-    never a duplicate, so that messages from elsewhere can be sent to the same queue.
+    The first field is the *group*: what the messages are about. A message that lacks a field of the key has no key
+    and is never a duplicate, so that messages from elsewhere can be sent to the same queue.
     """
 
     key: tuple[str, ...]
-    group: str
+
+    @property
+    def group(self) -> SQL:
+        """The expression of a message's group, as the index has it."""
+        return text_of(self.key[0])
+
+    @property
+    def index(self) -> str:
+        """The index's name; it lives in PGMQ's schema."""
+        return f"q_{self.name.lower()}_key"
 
     def create(self) -> None:
-        """Create the queue and its indexes where they are missing. Takes SHARE on the queue for an index.
+        """Create the queue and its index where they are missing. Building the index takes SHARE on the queue.
 
         Raises:
             InstallationRefused: messages with the same key are waiting already.
         """
         super().create()
+        statement = compose(
+            "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} ({fields})",
+            index=self.index,
+            table=self.table,
+            fields=joined(", ", (text_of(field) for field in self.key)),
+        )
         try:
             with transaction.atomic(using=self.using):
-                self._create_index("key", self.key, unique=True)
-                self._create_index("group", (self.group,), unique=False)
+                self.rows.execute(statement)
         except IntegrityError as error:
             raise InstallationRefused(
                 f"Queue {self.name!r} holds several messages with the same {', '.join(self.key)}. "
                 "Let its workers empty it, or archive the duplicates, then run install_pgmq again."
             ) from error
-
-    def indexes(self) -> tuple[str, str]:
-        """Names of the two indexes."""
-        return self._index_name("key"), self._index_name("group")
 
     def send_missing(self, messages: SQL, params: Sequence[Any] = ()) -> list[int]:
         """Send what a query yields in its only column, ``message jsonb``, unless its key is waiting already."""
@@ -64,39 +74,18 @@ class KeyedQueue(Queue):
         Locks them in order of ``msg_id``. Whoever holds one finds its lease gone.
         """
         chosen = compose(
-            "SELECT msg_id FROM {table} WHERE {field} = %s ORDER BY msg_id FOR UPDATE",
+            "SELECT msg_id, %s::text FROM {table} WHERE {field} = %s ORDER BY msg_id FOR UPDATE",
             table=self.table,
-            field=text_of(self.group),
+            field=self.group,
         )
-        return len(self.archive_where(chosen, (group,), outcome=outcome))
+        return len(self.archive_where(chosen, (outcome, group)))
 
     def is_waiting(self, group: str) -> bool:
         """Whether any message of the group is in the queue, hidden or not."""
-        query = compose(
-            "SELECT EXISTS (SELECT 1 FROM {table} WHERE {field} = %s)", table=self.table, field=text_of(self.group)
-        )
+        query = compose("SELECT EXISTS (SELECT 1 FROM {table} WHERE {field} = %s)", table=self.table, field=self.group)
         return bool(self.rows.value(query, (group,)))
-
-    def _create_index(self, suffix: str, fields: tuple[str, ...], *, unique: bool) -> None:
-        self.rows.execute(
-            compose(
-                "CREATE {kind} IF NOT EXISTS {name} ON {table} ({fields})",
-                kind=SQL("UNIQUE INDEX" if unique else "INDEX"),
-                name=self._index_name(suffix),
-                table=self.table,
-                fields=joined(", ", (compose("({field})", field=text_of(field)) for field in fields)),
-            )
-        )
-
-    def _index_name(self, suffix: str) -> str:
-        return f"q_{self.name.lower()}_{suffix}"
 
 
 def text_of(field: str) -> SQL:
     """``message->>'field'``: one of the code's own field names as text, written as the indexes have it."""
     return SQL(f"(message->>'{field}')")
-
-
-def quoted(name: str) -> SQL:
-    """An index of a queue, which lives in PGMQ's schema."""
-    return identifier(f'pgmq"."{name}')

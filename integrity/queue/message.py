@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from integrity.queue.leases import Lease
@@ -16,8 +15,6 @@ class Message:
 
     msg_id: int
     read_ct: int
-    enqueued_at: datetime
-    vt: datetime
     body: Any
     size: int
     """Bytes of the message as JSON text."""
@@ -30,6 +27,8 @@ class Message:
 
     def count(self, header: str) -> int:
         """A number that earlier readers left in the headers; 0 where there is none."""
+        if not self.headers:
+            return 0
         value = self.headers.get(header)
         return value if isinstance(value, int) else 0
 

@@ -19,6 +19,6 @@ def queue(pgmq_database: Database) -> Queue:
 @pytest.fixture
 def keyed(pgmq_database: Database) -> KeyedQueue:
     """An empty queue whose messages have a key and a group."""
-    queue = KeyedQueue(name="keyed", key=("thing", "model"), group="owner")
+    queue = KeyedQueue(name="keyed", key=("owner", "thing", "model"))
     queue.create()
     return queue

@@ -25,7 +25,6 @@ def test_a_message_is_sent_read_and_archived(queue: Queue) -> None:
 
     assert (message.msg_id, message.read_ct, message.headers) == (msg_id, 1, {"from": "here"})
     assert message.body == {"text": "ü € \U0001f600", "number": 1.5, "none": None}
-    assert message.vt - message.enqueued_at > timedelta(seconds=59)
     assert queue.read(vt=MINUTE, qty=10) == []
     assert (queue.archive([msg_id]), queue.archive([msg_id])) == ([msg_id], [])
     assert queue.is_empty()

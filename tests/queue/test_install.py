@@ -68,7 +68,7 @@ def test_a_name_that_pgmq_cannot_take_is_refused_in_one_line(
 
 @pytest.mark.parametrize("name", ["Mixed_Case", "has space", "select", "x" * 47, "0"])
 def test_odd_names_that_pgmq_takes_work(queue: Queue, name: str) -> None:
-    odd = KeyedQueue(name=name, key=("a",), group="b")
+    odd = KeyedQueue(name=name, key=("a", "b"))
 
     odd.create()
 
@@ -141,11 +141,11 @@ def test_waiting_duplicates_are_named_and_nothing_is_half_done(keyed: KeyedQueue
     plain = Queue(name="twice")
     plain.create()
     plain.send_batch([{"thing": 1, "model": "m"}] * 2)
-    twice = KeyedQueue(name="twice", key=("thing", "model"), group="owner")
+    twice = KeyedQueue(name="twice", key=("thing", "model"))
 
     with pytest.raises(InstallationRefused, match="same thing, model"):
         twice.create()
 
     with psycopg.connect(pgmq_database.url) as other:
-        found = other.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [list(twice.indexes())])
+        found = other.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [[twice.index]])
         assert found.fetchall() == []
