@@ -89,6 +89,7 @@ def test_a_killed_process_leaves_what_the_next_one_completes(dirty: Database, st
     assert_completes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_terminated_session_leaves_what_the_next_one_completes(dirty: Database, step: str) -> None:
     with start(dirty, step) as process:
