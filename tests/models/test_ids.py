@@ -38,8 +38,8 @@ def test_ids_of_one_millisecond_differ() -> None:
 
 
 def test_the_database_makes_ids_that_django_reads(database: Database) -> None:
-    pattern = uuid7()
     for _ in range(20):
+        pattern = uuid7()
         database.execute(INSERT.format(pattern if database.vendor == "postgresql" else pattern.hex))
 
     found = set(PatternQualityMetric.objects.values_list("pk", flat=True))

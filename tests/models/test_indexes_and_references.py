@@ -68,14 +68,14 @@ def a_chunk_embedding(chunk: FileChunk) -> FileEmbedding:
     return FileEmbedding.objects.create(chunk=chunk, embedding=[0.5] * 1536)
 
 
-def test_the_database_itself_deletes_the_embeddings_of_a_chunk(database: Database) -> None:
+def test_the_database_itself_keeps_a_chunk_that_has_embeddings(postgres_database: Database) -> None:
     file = CourseFile.objects.create(course_id=uuid7(), name="f", original_name="f", storage_path="/")
     a_chunk_embedding(FileChunk.objects.create(file=file, chunk_index=0, content="text"))
 
-    with connection.cursor() as cursor:
+    with pytest.raises(IntegrityError, match="file_embeddings_chunk_id_fkey"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM file_chunks")
 
-    assert not FileEmbedding.objects.exists()
+    assert FileEmbedding.objects.exists()
 
 
 def test_the_database_itself_refuses_an_embedding_without_a_chunk(database: Database) -> None:
