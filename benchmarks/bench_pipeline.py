@@ -82,7 +82,7 @@ def rate(chunks: int, *, fill: Callable[[int], None], kind: str, workers: int) -
     command = [sys.executable, "-m", "benchmarks.bench_pipeline", "--worker", kind]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(workers)]
     for process in processes:
-        process.stdout.readline()  # type: ignore[union-attr] - it has loaded everything
+        process.stdout.readline()  # type: ignore[union-attr]  # it has loaded everything
     with timed() as seconds:
         for process in processes:
             process.stdin.close()  # type: ignore[union-attr]

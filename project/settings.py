@@ -7,6 +7,7 @@
 ``EMBEDDING_PROVIDER``        who makes vectors: ``offline`` (unset), ``openai``, ``sentence-transformers``
 ``EMBEDDING_MODEL``           the provider's model; unset: its own default
 ``EMBEDDING_DIMENSIONS``      numbers per vector; unset: the provider's own default
+``EMBEDDING_LEASE``           seconds for which a dead worker's messages stay hidden; unset: 60
 ``OPENAI_BASE_URL``           any server that speaks OpenAI's API; read by the SDK, as is ``OPENAI_API_KEY``
 ``SECRET_KEY``                unset: generated once, in a file of this account
 ``ALLOWED_HOSTS``             comma-separated; unset: this machine only
@@ -30,6 +31,13 @@ def _words(variable: str, *, default: tuple[str, ...]) -> tuple[str, ...]:
     if given is None:
         return default
     return tuple(word for word in (part.strip() for part in given.split(",")) if word)
+
+
+def _number(variable: str, *, default: int) -> int:
+    given = os.environ.get(variable) or str(default)
+    if not given.isdecimal():
+        raise ImproperlyConfigured(f"{variable} is {given!r}; it is a whole number such as {default or 1536}.")
+    return int(given)
 
 
 BASE_DIR = CHECKOUT
@@ -56,10 +64,9 @@ if unknown := sorted(set(INTEGRITY_SYSTEMS) - set(SYSTEMS)):
 INTEGRITY_EMBEDDING_PROVIDER: dict[str, object] = {"name": os.environ.get("EMBEDDING_PROVIDER", "offline")}
 if model := os.environ.get("EMBEDDING_MODEL"):
     INTEGRITY_EMBEDDING_PROVIDER["model"] = model
-if dimensions := os.environ.get("EMBEDDING_DIMENSIONS"):
-    if not dimensions.isdecimal():
-        raise ImproperlyConfigured(f"EMBEDDING_DIMENSIONS is {dimensions!r}; it is a number such as 1536.")
-    INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = int(dimensions)
+if dimensions := _number("EMBEDDING_DIMENSIONS", default=0):
+    INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = dimensions
+INTEGRITY_EMBEDDING_LEASE = _number("EMBEDDING_LEASE", default=60)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
