@@ -46,19 +46,9 @@ def start_server(*, order: Order, account: Account) -> subprocess.Popen[bytes]:
     _check_version(folders.data, binaries=binaries)
     _write_access_rules(folders, account=account)
     _own_folder(folders.host, account=account)
-    settings = [
-        "listen_addresses=",
-        f'unix_socket_directories="{folders.host}"',
-        "unix_socket_permissions=0700",
-        f"hba_file={folders.root / 'hba.conf'}",
-        f"ident_file={folders.root / 'ident.conf'}",
-        "timezone=UTC",
-        *(() if order.durable else NOT_DURABLE),
-    ]
-    options = [word for setting in settings for word in ("-c", setting)]
     with open_log(folders.log) as log:
         return subprocess.Popen(
-            [binaries / "postgres", "-D", folders.data, *options],
+            [binaries / "postgres", "-D", folders.data, *_options(folders, durable=order.durable)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -67,6 +57,19 @@ def start_server(*, order: Order, account: Account) -> subprocess.Popen[bytes]:
             preexec_fn=die_with_parent(),
             **account.popen_arguments(),
         )
+
+
+def _options(folders: Folders, *, durable: bool) -> list[str]:
+    settings = (
+        "listen_addresses=",
+        f'unix_socket_directories="{folders.host}"',
+        "unix_socket_permissions=0700",
+        f"hba_file={folders.root / 'hba.conf'}",
+        f"ident_file={folders.root / 'ident.conf'}",
+        "timezone=UTC",
+        *(() if durable else NOT_DURABLE),
+    )
+    return [word for setting in settings for word in ("-c", setting)]
 
 
 def clear_leftovers(folders: Folders) -> None:
