@@ -1,0 +1,120 @@
+"""The doctor names the mistakes of a PGMQ database, ours or somebody else's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from integrity.pipeline.doctor import examine
+from integrity.queue import Queue, install
+from integrity.queue.install import PgmqMissing
+from tests.databases import Database
+from tests.pipeline.library import Library, execute, fetch
+
+
+def found() -> list[str]:
+    """The ids of the mistakes in the database."""
+    return [mistake.id for mistake in examine(using="default")]
+
+
+def test_our_own_database_has_none(library: Library) -> None:
+    processed = library.upload("one", "two")
+    library.work()
+    library.upload("three", file=processed.file)
+
+    assert found() == []
+
+
+def test_jobs_for_missing_and_replaced_chunks(library: Library) -> None:
+    library.upload("text")
+    library.send(job_type="generate_embedding", chunk_id=str(uuid4()))
+    execute("UPDATE file_chunks SET is_active = FALSE")
+
+    (mistake,) = examine(using="default")
+
+    assert (mistake.id, "2 jobs" in mistake.message) == ("queue.dead_jobs", True)
+
+
+def test_messages_that_are_read_for_ever(library: Library) -> None:
+    library.upload("text")
+    execute(f"UPDATE {library.queue.table} SET read_ct = 4711")
+
+    (mistake,) = examine(using="default")
+
+    assert (mistake.id, "4711 times" in mistake.message) == ("queue.cycling", True)
+
+
+def test_an_archive_without_reasons(library: Library) -> None:
+    Queue(name="theirs").create()
+    Queue(name="theirs").archive([Queue(name="theirs").send({})])
+
+    assert found() == ["queue.no_outcome"]
+
+
+def test_an_archive_that_nobody_reads(library: Library) -> None:
+    execute(
+        f"INSERT INTO {library.queue.archived} (msg_id, vt, headers) "
+        """SELECT n, now(), '{"outcome": "done"}' FROM generate_series(1, 100001) AS n"""
+    )
+    execute(f"ANALYZE {library.queue.archived}")
+
+    assert found() == ["queue.archive"]
+
+
+def test_the_notification_trigger(library: Library) -> None:
+    fetch("SELECT pgmq.enable_notify_insert('embeddings'::text)")
+
+    (mistake,) = examine(using="default")
+
+    assert (mistake.id, "pgmq.disable_notify_insert('embeddings')" in mistake.hint) == ("queue.notify", True)
+
+
+def test_an_unlogged_queue(library: Library) -> None:
+    fetch("SELECT pgmq.create_unlogged('fleeting'::text)")
+
+    assert found() == ["queue.unlogged"]
+
+
+def test_a_queue_of_jobs_without_a_key(library: Library) -> None:
+    Queue(name="plain").create()
+    assert found() == []
+
+    processed = library.upload("text")
+    Queue(name="plain").send({"chunk_id": str(library.chunks(processed.file)[0])})
+
+    assert found() == ["queue.index"]
+
+
+def test_a_transaction_that_is_open_for_long(
+    library: Library, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrity.pipeline.doctor.OLDEST_SNAPSHOT", -1)
+
+    with pgmq_database.connect() as other:
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT 1")
+        assert found() == ["database.old_snapshot"]
+
+
+def test_somebody_elses_database_as_the_original_left_it(postgres_database: Database) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        cursor.execute("CREATE TABLE file_chunks (id uuid PRIMARY KEY, file_id uuid, content text)")
+        cursor.execute(
+            "CREATE TABLE file_embeddings (id uuid PRIMARY KEY, chunk_id uuid CONSTRAINT file_embeddings_chunk_id_fkey "
+            "REFERENCES file_chunks ON DELETE CASCADE, embedding real[])"
+        )
+    install(using="default")
+    queue = Queue(name="embeddings")
+    queue.create()
+    queue.send({"job_type": "generate_embedding", "chunk_id": str(uuid4())}, delay=timedelta(0))
+
+    assert found() == ["queue.dead_jobs", "queue.index", "tables.cascade", "tables.versions"]
+
+
+def test_a_database_without_pgmq_is_told_what_to_do(postgres_database: Database) -> None:
+    with pytest.raises(PgmqMissing, match="install_pgmq"):
+        examine(using="default")
