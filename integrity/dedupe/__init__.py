@@ -31,6 +31,7 @@ from integrity.dedupe.keep import (
 from integrity.dedupe.plan import make_plan
 from integrity.dedupe.plans import PlanChanged, UnknownPlan, list_plans, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
+from integrity.dedupe.purge import PurgeSummary, purge_quarantine
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
 from integrity.dedupe.resolver import VerificationFailed
 from integrity.dedupe.results import (
@@ -49,7 +50,8 @@ from integrity.dedupe.runs import UnknownRun, list_runs, summarize_run, unfinish
 from integrity.dedupe.states import WrongState
 from integrity.dedupe.target import MissingTable
 from integrity.dedupe.throttle import Pace
-from integrity.dedupe.undo import undo_run
+from integrity.dedupe.undo import Purged, undo_run
+from integrity.dedupe.whereabouts import Step, Whereabouts, where_is
 
 __all__ = [
     "DedupeRule",
@@ -71,6 +73,8 @@ __all__ = [
     "PlanSummary",
     "PlannedRow",
     "Progress",
+    "PurgeSummary",
+    "Purged",
     "Quarantine",
     "ReferenceCount",
     "ReferenceSummary",
@@ -82,6 +86,7 @@ __all__ = [
     "RunSummary",
     "SoftReference",
     "StatusOrder",
+    "Step",
     "TableBusy",
     "UndoSummary",
     "UnknownGroup",
@@ -91,6 +96,7 @@ __all__ = [
     "UnknownRun",
     "ValueChange",
     "VerificationFailed",
+    "Whereabouts",
     "WrongState",
     "apply_plan",
     "build_indexes",
@@ -103,6 +109,7 @@ __all__ = [
     "make_plan",
     "pause_run",
     "planned_rows",
+    "purge_quarantine",
     "quarantines_of",
     "removed_rows",
     "resume_run",
@@ -112,5 +119,6 @@ __all__ = [
     "summarize_run",
     "undo_run",
     "unfinished_run",
+    "where_is",
     "with_duplicates",
 ]

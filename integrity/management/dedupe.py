@@ -24,6 +24,7 @@ from integrity.dedupe import (
     unfinished_run,
 )
 from integrity.dedupe.keep import STRATEGIES
+from integrity.management.asking import confirm
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_plan, print_run
 from integrity.management.stopping import stopping
@@ -192,16 +193,8 @@ class DedupeCommand(IntegrityCommand):
         Raises:
             CommandError: the answer was no, or there is nobody to answer.
         """
-        if self.options["no_input"]:
-            return
-        self.stderr.write(f"{question} [y/N] ", ending="")
-        self.stderr.flush()
-        try:
-            answer = input()
-        except EOFError:
-            raise failure("Nobody is here to answer. Add --no-input to go on without asking.") from None
-        if answer.strip().lower() not in ("y", "yes"):
-            raise failure("Nothing was changed.")
+        if not self.options["no_input"]:
+            confirm(self, question)
 
 
 def rule_of_plan(plan: PlanSummary) -> DedupeRule:

@@ -1,0 +1,181 @@
+"""Purging what old runs have kept, and finding rows afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+
+from integrity.dedupe import DedupeRule, OrderByFields, Purged, PurgeSummary, purge_quarantine, undo_run, where_is
+from integrity.models import DedupePlan, DedupeRun, Embedding, SideTable
+from integrity.rules.embeddings import EMBEDDINGS
+from tests.commands import CommandResult
+from tests.databases import Database
+from tests.ponies.merging import merge, rows_of, twins
+from tests.ponies.models import Pony, SecretNote
+from tests.snapshots import snapshot
+
+BY_NAME = DedupeRule(model="ponies.Pony", fields=("name",))
+NEWEST = DedupeRule(model="ponies.Pony", fields=("name",), keep=(OrderByFields(("-id",)),))
+
+
+def purge(older_than: timedelta = timedelta(0), **options: object) -> PurgeSummary:
+    return purge_quarantine(older_than=older_than, apps=apps, using="default", **options)  # type: ignore[arg-type]
+
+
+def trail(id: object, table: str = "ponies_pony") -> list[tuple[str, str, int]]:
+    (found,) = where_is(id, apps=apps, using="default", table=table)
+    return [(step.pk, step.place, step.run) for step in found.steps]
+
+
+def kept() -> int:
+    return sum(len(rows_of(side.name)) for side in SideTable.objects.exclude(kind="redirect"))
+
+
+def test_a_purge_deletes_what_was_kept_and_leaves_the_way_to_the_survivor(ponies: Database) -> None:
+    twins()
+    SecretNote.objects.create(pony_id=2, text="hers")
+    run = merge(BY_NAME)
+    before = snapshot()
+
+    found = purge()
+
+    assert (found.runs, found.rows, found.changes) == ((run.id,), 1, 1)
+    assert kept() == 0
+    assert snapshot() == before
+    assert trail(2) == [("2", "purged", run.id), ("1", "table", 0)]
+    assert not [name for name in rows_of("integrity_redirect_ponies_pony")[0] if name in ("name", "code")]
+
+
+def test_the_plan_of_a_purged_run_keeps_no_keys(ponies: Database) -> None:
+    twins()
+    run = merge(BY_NAME)
+
+    purge()
+
+    assert DedupePlan.objects.get(pk=run.plan).state == "purged"
+    with pytest.raises(Exception, match="integrity_plan"):
+        rows_of(f"integrity_plan_{run.plan}")
+
+
+def test_a_purged_run_cannot_be_undone_and_says_so(ponies: Database, call: Callable[..., CommandResult]) -> None:
+    twins()
+    run = merge(BY_NAME)
+    purge()
+
+    with pytest.raises(Purged, match="gone for good"):
+        undo_run(run.id, apps=apps, using="default")
+    assert "purged on" in call("dedupe", "--list").out
+    assert call("undo_dedupe", "--list").code == 0
+
+
+def test_runs_that_are_younger_or_of_others_are_left_alone(ponies: Database) -> None:
+    twins()
+    merge(BY_NAME)
+
+    assert purge(timedelta(days=30)).runs == ()
+    assert purge(rule="another").runs == ()
+    assert purge(table="another").runs == ()
+    assert kept() == 1
+
+
+def test_runs_that_are_not_at_their_end_are_named_and_left_alone(ponies: Database) -> None:
+    twins()
+    run = merge(BY_NAME)
+    DedupeRun.objects.update(state="paused")
+
+    found = purge()
+
+    assert (found.runs, found.unfinished, kept()) == ((), (run.id,), 1)
+
+
+def test_a_dry_run_counts_and_changes_nothing(ponies: Database) -> None:
+    twins()
+    merge(BY_NAME)
+    before = snapshot(own_books=True)
+
+    found = purge(dry_run=True)
+
+    assert (found.rows, snapshot(own_books=True)) == (1, before)
+
+
+def test_a_second_purge_has_nothing_to_do(ponies: Database) -> None:
+    twins()
+    merge(BY_NAME)
+    purge()
+
+    assert purge().runs == ()
+
+
+@pytest.mark.parametrize("purged", [(), (1,), (2,), (1, 2), (2, 1)])
+def test_a_chain_of_removals_leads_to_the_last_survivor(ponies: Database, purged: tuple[int, ...]) -> None:
+    first, _ = twins()
+    Pony.all_objects.create(pk=3, name="Other", foaled=7, code="m3")
+    merge(BY_NAME)
+    Pony.all_objects.filter(pk=first.pk).update(foaled=7)
+    merge(DedupeRule(model="ponies.Pony", fields=("foaled",), keep=(OrderByFields(("-id",)),), name="by age"))
+
+    for number in purged:
+        purge(rule={1: BY_NAME.name, 2: "by age"}[number])
+
+    places = [step[1] for step in trail(2)]
+    assert trail(2)[-1] == ("3", "table", 0)
+    assert trail(1)[-1] == ("3", "table", 0)
+    assert places[0] == ("purged" if 1 in purged else "quarantine")
+    assert len(places) == (2 if set(purged) == {1, 2} else 3), "two purged steps are one"
+
+
+def test_an_id_that_is_in_use_again_is_in_its_table(ponies: Database) -> None:
+    twins()
+    merge(BY_NAME)
+    purge()
+
+    Pony.all_objects.create(pk=2, name="Misty", code="new")
+    assert trail(2) == [("2", "table", 0)]
+    run = merge(NEWEST)
+
+    assert trail(1) == [("1", "quarantine", run.id), ("2", "table", 0)]
+    purge()
+    assert trail(1) == [("1", "purged", run.id), ("2", "table", 0)]
+    Pony.all_objects.all().delete()
+    assert trail(2)[-1][1] == "nowhere"
+
+
+def test_a_uuid_is_found_with_dashes_and_without(dirty: Database) -> None:
+    merge(EMBEDDINGS)
+    removed = next(iter(rows_of("integrity_quarantine_embedding_1")))["id"]
+    digits = str(removed).replace("-", "")
+    dashed = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    for spelling in (digits, dashed, dashed.upper()):
+        (found,) = where_is(spelling, apps=apps, using="default")
+        assert [step.place for step in found.steps] == ["quarantine", "table"]
+        assert Embedding.objects.filter(pk=found.now.pk).exists()
+
+
+@pytest.mark.parametrize("id", ["7", "x", "", "99999999999999999999999", "a,b"])
+def test_an_id_of_nothing_is_nowhere(ponies: Database, id: str) -> None:
+    twins()
+    merge(BY_NAME)
+
+    assert [place for _, place, _ in trail(id)] == ["nowhere"]
+    assert where_is(id, apps=apps, using="default") == ()
+
+
+def test_the_commands_say_all_that(ponies: Database, call: Callable[..., CommandResult]) -> None:
+    twins()
+    merge(BY_NAME)
+
+    assert "in quarantine since run" in call("where_is", "2").out
+    assert "would be deleted" in call("purge_quarantine", "--older-than", "0d", "--dry-run").out
+    assert "Nothing is that old" in call("purge_quarantine", "--older-than", "30d").out
+    assert call("purge_quarantine", "--older-than", "0d").code == 2, "nobody says yes"
+    assert "1 removed row" in call("purge_quarantine", "--older-than", "0d", input="y\n").out
+    assert "purged" in call("where_is", "2", "--model", "ponies.Pony").out
+    assert call("where_is", "7").code == 1
+    assert call("where_is", "7", "--table", "nowhere").code == 2
+    assert call("where_is", "7", "--model", "ponies.Griffin").code == 2
+    assert call("purge_quarantine", "--older-than", "soon").code == 2
+    assert call("purge_quarantine").code == 2
