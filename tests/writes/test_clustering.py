@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import tracemalloc
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -216,3 +217,20 @@ def test_columns_that_would_corrupt_ids_are_refused(sqlite_database: Database, t
         save([(ids[0], 0)])
 
     assert not ClusteringResult.objects.exists()
+
+
+def test_memory_stays_flat_however_many_assignments_there_are(database: Database) -> None:
+    (known,) = some_embeddings(1)
+    invocation = Embedding.objects.get(pk=known).invocation
+    ids = [uuid.UUID(int=n) for n in range(1, 30_001)]
+    Embedding.objects.bulk_create(
+        (Embedding(id=pk, invocation=invocation, embedding_model=f"model {pk}") for pk in ids), batch_size=2000
+    )
+
+    tracemalloc.start()
+    save((uuid.UUID(int=n), 0) for n in range(1, 30_001))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert EmbeddingCluster.objects.count() == 30_000
+    assert peak < 3_000_000  # the pairs alone, in a list, would take more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import uuid_utils
@@ -12,6 +13,8 @@ from integrity.backends.bulk import Bulk
 from integrity.backends.sql import SQL, compose, joined
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
+
+_PART = 5000
 
 
 class SQLiteBulk(Bulk):
@@ -23,9 +26,10 @@ class SQLiteBulk(Bulk):
 
     def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
         marks = joined(", ", ["%s"] * len(SQLiteCatalogue(self.connection).columns(name)))
-        stream: Any = rows  # the driver takes any iterable; the stubs want a sequence
+        insert, stream = compose("INSERT INTO {name} VALUES ({marks})", name=name, marks=marks), iter(rows)
         with self.connection.cursor() as cursor:
-            cursor.executemany(compose("INSERT INTO {name} VALUES ({marks})", name=name, marks=marks), stream)
+            while part := list(islice(stream, _PART)):  # Django's executemany remembers all that it is given
+                cursor.executemany(insert, part)
 
     @property
     def new_id(self) -> SQL:
