@@ -16,7 +16,7 @@ from integrity.admin.sidebyside import side_by_side
 from integrity.admin.tables import ReadOnlyAdmin
 from integrity.dedupe import UnknownGroup, UnknownPlan, inspect_planned_group, summarize_plan
 from integrity.exceptions import IntegrityAppError
-from integrity.rules import get_rule
+from integrity.rules.wording import rule_of
 
 
 class DedupePlanAdmin(ReadOnlyAdmin):
@@ -69,7 +69,8 @@ class DedupePlanAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         context: dict[str, Any] = {"plan": plan, "number": number, "groups": self.groups(plan)}
         try:
-            group = inspect_planned_group(get_rule(plan.rule), plan=plan_id, number=number, apps=apps, using=self.using)
+            rule = rule_of(name=plan.rule, wording=plan.document.get("wording", {}))
+            group = inspect_planned_group(rule, plan=plan_id, number=number, apps=apps, using=self.using)
             context |= side_by_side(group, apps.get_model(plan.model), site=self.admin_site.name)
         except (UnknownPlan, UnknownGroup) as error:
             raise Http404(str(error)) from error
