@@ -90,6 +90,8 @@ class Following:
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
         mark_collisions(stage, self._catalogue.indexes(table), root=self.root, rows=self._rows)
+        if table == self.root.table:
+            self._refuse_own_collisions(stage)
         old, self.stages[table] = self.stages.get(table), stage
         if old is not None:
             self._rows.drop(old.name)
@@ -207,6 +209,19 @@ class Following:
                 fp=self._rows.fingerprint(stage.table, stage.columns, alias="c"),
                 same=on("c", stage.pk, stage.name, stage.p),
                 condition=SQL(condition),
+            )
+        )
+
+    def _refuse_own_collisions(self, stage: Stage) -> None:
+        """Leave groups alone that would make rows of the rule's own table meet: by the rule, they are no duplicates."""
+        reason = f"rows of {stage.table} that are no duplicates would break another uniqueness of it"
+        self._refuse(stage, "kind = 'collision'", reason)
+        self._rows.execute(
+            compose(
+                "UPDATE {stage} SET action = 'repoint', kind = 'reference', fp = NULL, {heirs} "
+                "WHERE kind = 'collision'",
+                stage=stage.name,
+                heirs=joined(", ", (f"{s} = NULL" for s in stage.s)),
             )
         )
 
