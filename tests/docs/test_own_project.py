@@ -88,6 +88,7 @@ for _ in range(2):
     Invoice.objects.create(customer=customer)
 before = rows()
 assert exit_code("audit", "--tag", "duplicates") == 1
+assert exit_code("dedupe", "customers") == 0
 
 call_command("migrate", "billing", verbosity=0)
 assert [row["id"] for row in rows()[0]] == [customer.pk], "the latest stays"
