@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from django.db.models import UniqueConstraint
 from psycopg.types.json import Jsonb
 
 from benchmarks.scratch import postgresql, seconds
@@ -49,8 +48,7 @@ def by_upsert(rows: list[dict[str, Any]], _database: Database) -> None:
     from integrity.models import PatternQualityMetric
     from integrity.writes import upsert
 
-    by_pattern = UniqueConstraint(fields=["pattern_id"], name=CONSTRAINT)
-    upsert(model=PatternQualityMetric, rows=rows, constraint=by_pattern, newer_wins="measurement_timestamp")
+    upsert(model=PatternQualityMetric, rows=rows, constraint=CONSTRAINT, newer_wins="measurement_timestamp")
 
 
 def by_bulk_create(rows: list[dict[str, Any]], _database: Database) -> None:
@@ -94,24 +92,27 @@ def one_by_one(rows: list[dict[str, Any]], database: Database) -> None:
             )
 
 
-def measure(way: Callable[[list[dict[str, Any]], Database], None], count: int, database: Database) -> float:
-    """Return the median time over tables of which half of the rows are there, with older scores."""
+Way = Callable[[list[dict[str, Any]], Database], None]
+
+
+def measure(way: Way, count: int, database: Database) -> float:
+    """Return the time on a table of which half of the rows are there, with older scores."""
     rows = scores(count, moment=EARLIER + timedelta(days=1), quality=0.75)
-    taken = []
-    for _ in range(ROUNDS):
-        database.execute("TRUNCATE pattern_quality_metrics")
-        by_hand(scores(count, moment=EARLIER, quality=0.5)[::2], database)
-        database.execute("ANALYZE pattern_quality_metrics")
-        taken.append(seconds(lambda: way(rows, database)))
-    return statistics.median(taken)
+    database.execute("TRUNCATE pattern_quality_metrics")
+    by_hand(scores(count, moment=EARLIER, quality=0.5)[::2], database)
+    database.execute("ANALYZE pattern_quality_metrics")
+    return seconds(lambda: way(rows, database))
+
+
+WAYS: tuple[Way, ...] = (by_hand, by_upsert, by_bulk_create, one_by_one)
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with postgresql() as database:
-        database.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {CONSTRAINT} ON pattern_quality_metrics (pattern_id)")
-        taken = {way.__name__: measure(way, count, database) for way in (by_hand, by_upsert, by_bulk_create)}
-        taken["one_by_one"] = measure(one_by_one, count, database) * count / min(ONE_BY_ONE, count)
+        rounds = [{way.__name__: measure(way, count, database) for way in WAYS} for _ in range(ROUNDS)]
+    taken = {way.__name__: statistics.median(times[way.__name__] for times in rounds) for way in WAYS}
+    taken["one_by_one"] *= count / min(ONE_BY_ONE, count)
     print(f"{count} quality metrics, half of them new; median of {ROUNDS} rounds; one_by_one scaled from {ONE_BY_ONE}")
     for name, time in taken.items():
         print(f"{name:15} {time:8.2f} s   {time / taken['by_upsert']:7.2f} x by_upsert")

@@ -115,7 +115,7 @@ def qdrant(tmp_path: Path) -> str:
     for name in ("code", "docs"):
         client.create_collection(name, vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
         entries = [an_entry(n, quality_score=0.2 if name == "code" else 0.4) for n in range(150)]
-        points = [models.PointStruct(id=n, vector=[1, n], payload=entry) for n, entry in enumerate(entries)]
+        points = [models.PointStruct(id=n, vector=[1.0, float(n)], payload=entry) for n, entry in enumerate(entries)]
         points[0].id = str(uuid.UUID(int=7))
         client.upsert(name, points)
     client.close()

@@ -56,6 +56,8 @@ def test_updated_at_follows_changes_only(database: Database) -> None:
 
     assert same == first
     assert changed[0] == first[0]
+    assert first[1] is not None
+    assert changed[1] is not None
     assert changed[1] > first[1]
 
 

@@ -23,23 +23,10 @@ from integrity.writes import (
     start_workflow_execution,
 )
 from tests.databases import Database
-from tests.writes.constraints import ensure_unique
 from tests.writes.racing import race
 
 ENTITY = uuid.UUID(int=1)
 Status = WorkflowExecution.Status
-
-
-@pytest.fixture(autouse=True)
-def _unique(request: pytest.FixtureRequest) -> None:
-    for name in ("database", "postgres_database"):
-        if name in request.fixturenames:
-            ensure_unique(
-                request.getfixturevalue(name),
-                table="workflow_executions",
-                column="workflow_id",
-                name="uq_workflow_executions_workflow_id",
-            )
 
 
 def start(workflow_id: str = "w-1", **extra: Any) -> StartedWorkflow:
