@@ -22,9 +22,11 @@ def couple(root: Stage, others: Sequence[Stage], *, using: str) -> None:
     rows.execute(
         compose(
             """
-            CREATE TABLE {units} AS SELECT a, b, a AS unit FROM (
-                SELECT a, b FROM ({pairs}) AS x UNION SELECT b, a FROM ({pairs}) AS y
-                UNION SELECT a, a FROM ({pairs}) AS z
+            CREATE TABLE {units} AS
+            WITH pairs AS ({pairs})
+            SELECT a, b, a AS unit FROM (
+                SELECT a, b FROM pairs UNION SELECT b, a FROM pairs
+                UNION SELECT a, a FROM pairs UNION SELECT b, b FROM pairs
             ) AS p
             """,
             units=units,
