@@ -10,8 +10,17 @@ from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
 from integrity.queue import KeyedQueue
 
-_UUID: Final = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$"
 _PER_BATCH: Final = 10_000
+
+# Only what has the form of an id is cast: one message of another shape would end the whole statement. These three
+# together take a tenth of the time of one regular expression that counts.
+_CHUNK_ID: Final = SQL("""
+    CASE WHEN q.message->>'chunk_id' LIKE '________-____-____-____-____________'
+          AND length(replace(q.message->>'chunk_id', '-', '')) = 32
+          AND q.message->>'chunk_id' !~ '[^0-9a-fA-F-]'
+         THEN (q.message->>'chunk_id')::uuid END
+""")
+_KIND: Final = SQL("CASE WHEN c.id IS NULL THEN 'missing' ELSE 'inactive' END")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +36,13 @@ class Orphan:
 def find_orphans(*, queue: KeyedQueue, limit: int) -> list[Orphan]:
     """Return the first ``limit`` orphans, by ``msg_id``."""
     found = get_rows(using=queue.using).fetch(
-        compose("SELECT * FROM ({orphans}) AS o ORDER BY msg_id LIMIT %s", orphans=_orphans(queue)), (_UUID, limit)
+        compose(
+            "SELECT q.msg_id, {chunk_id}, {kind}, q.read_ct {orphans} ORDER BY q.msg_id LIMIT %s",
+            chunk_id=_CHUNK_ID,
+            kind=_KIND,
+            orphans=_from_orphans(queue),
+        ),
+        (limit,),
     )
     return [Orphan(msg_id=m, chunk_id=c, kind=kind, read_ct=ct) for m, c, kind, ct in found]
 
@@ -36,8 +51,7 @@ def count_orphans(*, queue: KeyedQueue) -> dict[str, int]:
     """Count orphans by kind."""
     return dict(
         get_rows(using=queue.using).fetch(
-            compose("SELECT kind, COUNT(*) FROM ({orphans}) AS o GROUP BY kind ORDER BY kind", orphans=_orphans(queue)),
-            (_UUID,),
+            compose("SELECT {kind}, COUNT(*) {orphans} GROUP BY 1 ORDER BY 1", kind=_KIND, orphans=_from_orphans(queue))
         )
     )
 
@@ -50,35 +64,26 @@ def purge_orphans(*, queue: KeyedQueue) -> int:
     """
     chosen = compose(
         """
-        SELECT q.msg_id, CASE o.kind WHEN 'missing' THEN 'orphaned' ELSE 'superseded' END
-        FROM {table} AS q JOIN ({orphans}) AS o USING (msg_id)
-        ORDER BY q.msg_id LIMIT %s FOR UPDATE OF q SKIP LOCKED
+        SELECT q.msg_id, CASE WHEN c.id IS NULL THEN 'orphaned' ELSE 'superseded' END
+        {orphans} ORDER BY q.msg_id LIMIT %s FOR UPDATE OF q SKIP LOCKED
         """,
-        table=queue.table,
-        orphans=_orphans(queue),
+        orphans=_from_orphans(queue),
     )
     purged = 0
-    while gone := len(queue.archive_where(chosen, (_UUID, _PER_BATCH))):
+    while gone := len(queue.archive_where(chosen, (_PER_BATCH,))):
         purged += gone
         if gone < _PER_BATCH:
             break
     return purged
 
 
-def _orphans(queue: KeyedQueue) -> SQL:
-    """Query: messages with a well-formed chunk id, and what is wrong with that chunk. One parameter: the form.
-
-    Only what has the form is cast: the first message of another shape would end the whole query.
-    """
+def _from_orphans(queue: KeyedQueue) -> SQL:
+    """FROM and WHERE: each message ``q`` whose chunk ``c`` is not there, or not active."""
     return compose(
         """
-        SELECT q.msg_id, q.chunk_id, CASE WHEN c.id IS NULL THEN 'missing' ELSE 'inactive' END AS kind, q.read_ct
-        FROM (
-            SELECT msg_id, read_ct,
-                   CASE WHEN message->>'chunk_id' ~* %s THEN (message->>'chunk_id')::uuid END AS chunk_id
-            FROM {table}
-        ) AS q LEFT JOIN file_chunks AS c ON c.id = q.chunk_id
-        WHERE q.chunk_id IS NOT NULL AND c.is_active IS NOT TRUE
+        FROM {table} AS q LEFT JOIN file_chunks AS c ON c.id = {chunk_id}
+        WHERE c.is_active IS NOT TRUE AND {chunk_id} IS NOT NULL
         """,
         table=queue.table,
+        chunk_id=_CHUNK_ID,
     )

@@ -42,6 +42,24 @@ def test_orphans_are_counted_listed_and_purged_with_their_outcome(library: Libra
     assert library.outcomes() == {"cancelled": 1, "done": 1, "orphaned": 2, "superseded": 1}
 
 
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        "-" * 36,
+        "z" * 36,
+        "0" * 36,
+        "0" * 32,
+        "zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz",
+        "--------" + "-0000" * 4 + "00000000",
+    ],
+)
+def test_what_only_looks_like_an_id_is_no_orphan_and_disturbs_nobody(library: Library, chunk: str) -> None:
+    send_orphans(library)
+    library.send(job_type="generate_embedding", chunk_id=chunk)
+
+    assert purge_orphans(queue=library.queue) == 3
+
+
 def test_an_orphan_that_a_worker_holds_is_purged_and_the_worker_finds_its_lease_gone(library: Library) -> None:
     send_orphans(library)
     held = library.queue.read(vt=timedelta(minutes=1), qty=9)
