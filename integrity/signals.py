@@ -16,7 +16,7 @@ batch_done = Signal()
 """A batch was committed. Arguments: ``using``, ``run``, ``counts`` (what this batch did, by word)."""
 
 run_state_changed = Signal()
-"""A run entered another state. Arguments: ``using``, ``run``, ``state``."""
+"""A run enters another state, its transaction still open. Arguments: ``using``, ``run``, ``state``."""
 
 pipeline_step = Signal()
 """The pipeline passed a step; its transaction, if it has one, is still open. Arguments: ``using``, ``step``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.db import transaction
 from django.db.models.functions import Now
 
 from integrity.dedupe.results import RunSummary
@@ -45,18 +46,19 @@ class WrongState(IntegrityAppError):
 
 
 def move_to(run: Any, state: str, *, using: str, **fields: Any) -> None:
-    """Bring a run (its book's row) to another state and store it with these fields.
+    """Bring a run (its book's row) to another state, store it with these fields, and announce it.
 
     One statement decides by the state that is in the database, not by the one that ``run`` remembers; it waits for a
-    batch that holds the row.
+    batch that holds the row. The announcement is part of the transaction: a receiver that fails keeps the old state.
 
     Raises:
         WrongState: there is no such transition.
     """
     sources = [source for source, after in TRANSITIONS.items() if state in after]
     rows = type(run)._base_manager.using(using).filter(pk=run.pk)
-    moved = rows.filter(state__in=sources).update(state=state, updated_at=Now(), **fields)
-    run.refresh_from_db(using=using)
-    if not moved:
-        raise WrongState(f"Run {run.pk} is {run.state}; it cannot become {state}.")
-    run_state_changed.send(sender=RunSummary, using=using, run=run.pk, state=state)
+    with transaction.atomic(using=using):
+        moved = rows.filter(state__in=sources).update(state=state, updated_at=Now(), **fields)
+        run.refresh_from_db(using=using)
+        if not moved:
+            raise WrongState(f"Run {run.pk} is {run.state}; it cannot become {state}.")
+        run_state_changed.send(sender=RunSummary, using=using, run=run.pk, state=state)
