@@ -130,6 +130,10 @@ class DedupeCommand(IntegrityCommand):
         return self._carry_out(plan, options)
 
     def _apply_stored(self, plan: PlanSummary, options: dict[str, Any]) -> int:
+        begun = unfinished_run(rule_of_plan(plan), apps=apps, using=options["database"])
+        if begun is not None and summarize_run(begun, apps=apps, using=options["database"]).plan == plan.id:
+            self.ask(f"Run {begun} of this plan was not finished. Go on with it?")
+            return CLEAN if self.resume(begun).clean else FOUND
         if not options["no_input"]:  # else it was seen, and nobody is asked
             self.show_plan(plan)
         return self._carry_out(plan, options)

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrity.models import fields
-from integrity.operations import AdoptTable
+from integrity.operations import AdoptTable, CloseBooks
 
 
 def _number() -> models.BigAutoField[Any, Any]:
@@ -613,4 +613,5 @@ class Migration(migrations.Migration):
             },
             extensions=["vector"],
         ),
+        CloseBooks(),
     ]

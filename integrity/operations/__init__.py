@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from integrity.operations import report as report  # connects the receiver that prints what was adopted
 from integrity.operations.adopt import AdoptTable
+from integrity.operations.booksend import CloseBooks, QuarantineNotEmpty
 from integrity.operations.columns import AddFieldIfMissing, SetDatabaseDefault
 from integrity.operations.duplicates import RemoveDuplicates
 from integrity.operations.foreignkeys import AlterForeignKeyOnDelete, DropForeignKeyIfExists
@@ -20,6 +21,7 @@ _OPERATIONS = (
     AddUniqueConstraintOnline,
     AdoptTable,
     AlterForeignKeyOnDelete,
+    CloseBooks,
     DropForeignKeyIfExists,
     DropIndexIfExists,
     RemoveDuplicates,
@@ -34,10 +36,12 @@ __all__ = [
     "AdoptTable",
     "AdoptionRefused",
     "AlterForeignKeyOnDelete",
+    "CloseBooks",
     "DropForeignKeyIfExists",
     "DropIndexIfExists",
     "DuplicatesRemain",
     "OperationRefused",
+    "QuarantineNotEmpty",
     "RemoveDuplicates",
     "RemoveUniqueConstraintOnline",
     "RepairIdStorage",
