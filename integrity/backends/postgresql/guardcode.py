@@ -64,7 +64,10 @@ END
 
 
 def function_statement(*, guard: str, table: str, constraint: str, key: KeyParts, pk: Sequence[str], path: SQL) -> SQL:
-    """Return CREATE FUNCTION. It runs as its owner, because writers have no rights on the guard."""
+    """Return CREATE FUNCTION. It runs as its owner, because writers have no rights on the guard.
+
+    It looks up by index whatever the statistics of a table that has just been made say.
+    """
     p = numbered("p", len(pk))
     new_keys = tuple(f"integrity_new.{name}" for name in key.names)
     new_pks = tuple(f"integrity_new.{name}" for name in p)
@@ -98,7 +101,8 @@ def function_statement(*, guard: str, table: str, constraint: str, key: KeyParts
     )
     return compose(
         """
-        CREATE FUNCTION {guard}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {path}, pg_temp
+        CREATE FUNCTION {guard}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = {path}, pg_temp SET enable_seqscan = off
         AS {body}
         """,
         guard=guard,
