@@ -176,7 +176,7 @@ class Resolver:
                 other=other.name,
                 other_table=other.table,
                 points=self._points(reference, stage),
-                is_planned=on("o", other.p, "c", other.pk),
+                is_planned=self._is_planned(reference, other),
                 own=self._own_plan(other, join=True),
                 own_planned=self._own_plan(other, join=False),
                 p1=other.p[0],
@@ -201,6 +201,13 @@ class Resolver:
         if reference.target_columns == stage.pk:
             return points_at(reference, "r", stage.p, self.rows)
         return points_at(reference, "t", reference.target_columns, self.rows)
+
+    def _is_planned(self, reference: StagedReference, other: Stage) -> SQL:
+        """Condition: ``o`` is the stage of ``c``, and knew it to hold what it holds now."""
+        same_row = on("o", other.p, "c", other.pk)
+        if reference.inside:
+            return same_row
+        return joined(" AND ", (same_row, on("o", reference.old, "c", reference.columns)))
 
     def _own_plan(self, other: Stage, *, join: bool) -> SQL:
         """In a table that references itself, a row that is itself removed does not count as a reference."""
