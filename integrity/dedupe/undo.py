@@ -52,7 +52,8 @@ def undo_run(
 ) -> UndoSummary:
     """Bring back what a run removed and repointed: all of it, or the given groups (with those tied to them).
 
-    Each batch locks the run and the rows it writes. ``dry_run`` makes all checks and changes nothing.
+    A run at work is paused first, at the end of its batch. Each batch locks the run and the rows it writes.
+    ``dry_run`` makes all checks and changes nothing.
 
     Raises:
         UnknownRun: there is no such run.
@@ -68,6 +69,9 @@ def undo_run(
         )
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")
+    if run.state in (states.PLANNED, states.RUNNING) and not dry_run:
+        # Whoever is at it stops after its batch, whose rows are then there to be brought back.
+        states.move_to(run, states.PAUSED, using=using)
     return _Undo(run, apps=apps, using=using).undo(groups=groups, dry_run=dry_run, report=report)
 
 
@@ -174,8 +178,8 @@ class _Undo:
 
     def _lock(self) -> None:
         runs = type(self.run)._base_manager.using(self.using).select_for_update()
-        runs.get(pk=self.run.pk)
-        if not self.rows.claim_table(self.root_table):
+        at_work = runs.get(pk=self.run.pk).state == states.RUNNING
+        if at_work or not self.rows.claim_table(self.root_table):
             raise states.WrongState(f"A run is changing table {self.root_table!r} just now; undo when it has ended.")
 
     def _restore(self, span: Span) -> Counter[str]:
