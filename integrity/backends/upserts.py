@@ -8,7 +8,7 @@ that the second can look up their primary keys and say what became of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +100,10 @@ class Upserts(ABC):
         """Whether ``plan.compared`` of the existing row and of ``excluded`` differ, in whatever types they have."""
 
     @abstractmethod
+    def winners(self, plan: UpsertPlan, source: Query) -> SQL:
+        """A SELECT of ``plan.columns`` of one row for each key, the first in ``plan.newest_first``, in key order."""
+
+    @abstractmethod
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
         """Primary keys that the batch meets, where the write itself cannot tell; asked before it."""
 
@@ -142,28 +146,26 @@ class Upserts(ABC):
         outcome = Outcome()
         existing = self.existing(plan, source)
         written = set()
-        for *pk, inserted in self._insert(plan, source):
-            key = tuple(pk)
+        for row in self._insert(plan, source):
+            key, new = row[:-1], row[-1]
             written.add(key)
-            new = key not in existing if inserted is None else inserted
+            if new is None:
+                new = key not in existing
             (outcome.inserted if new else outcome.updated).append(key)
         if len(written) < count:
-            for *pk, position, stale in self._look_up(plan, source):
-                key = tuple(pk)
+            for row in self._look_up(plan, source):
+                key, position, stale = row[:-2], row[-2], row[-1]
                 if position > 1:
                     outcome.folded.append(key)
                 elif key not in written:
                     (outcome.stale if stale else outcome.unchanged).append(key)
         return outcome
 
-    def _insert(self, plan: UpsertPlan, source: Query) -> Iterator[tuple[Any, ...]]:
+    def _insert(self, plan: UpsertPlan, source: Query) -> list[tuple[Any, ...]]:
         sql = compose(
             """
             INSERT INTO {table} ({columns}) {overriding}
-            SELECT {columns} FROM (
-                SELECT s.*, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
-                FROM {source} AS s
-            ) AS w WHERE integrity_pos = 1 ORDER BY {key}
+            {winners}
             ON CONFLICT ({key}) {condition} DO UPDATE SET {assign} WHERE {when}
             RETURNING {pk}, {was_inserted}
             """,
@@ -171,15 +173,14 @@ class Upserts(ABC):
             columns=columns(plan.columns),
             overriding=self.rows.overriding,
             key=joined(", ", plan.key),
-            newest_first=plan.newest_first,
-            source=source.sql,
+            winners=self.winners(plan, source),
             condition=SQL("") if plan.condition is None else SQL(f"WHERE {plan.condition}"),
             assign=self._assignments(plan),
             when=self._when(plan),
             pk=columns(plan.pk, of=plan.table),
             was_inserted=self.was_inserted(plan),
         )
-        yield from self.rows.fetch(sql, source.params)
+        return self.rows.fetch(sql, source.params)
 
     def _assignments(self, plan: UpsertPlan) -> SQL:
         # With nothing to change the row is still locked, so that the look-up finds it as it was.

@@ -22,8 +22,9 @@ from integrity.models.fields import uuid7
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.errors import typed_errors
 from integrity.writes.retry import retried
-from integrity.writes.rows import RowRejected, converter
+from integrity.writes.rows import RowRejected
 from integrity.writes.target import column_of, require_safe_ids
+from integrity.writes.values import converter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,8 @@ class _Saving:
         convert = converter(_pk(Embedding), connections[self.using])
         for position, (embedding_id, number) in enumerate(self.assignments):
             try:
-                yield position, convert(embedding_id), operator.index(number)
+                (member,) = convert([embedding_id])
+                yield position, member, operator.index(number)
             except (TypeError, ValidationError) as error:
                 raise RowRejected(
                     f"Assignment {position} (embedding {embedding_id}, cluster {number}): these are no id and number."

@@ -21,8 +21,8 @@ from integrity.models.fields import InvalidVector, Vector
 from integrity.models.fields.vector import STORED, checked
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
-from integrity.writes.rows import Row
 from integrity.writes.upsert import CHUNK, OnError, upsert
+from integrity.writes.values import Row
 
 _DIMENSIONS: int = Embedding._meta.get_field("vector").dimensions
 _CHUNK = CHUNK // 10

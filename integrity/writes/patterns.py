@@ -18,8 +18,8 @@ from integrity.models import PatternMetricHistory, PatternQualityMetric
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
 from integrity.writes.retry import retried
-from integrity.writes.rows import Row
 from integrity.writes.upsert import OnError, upsert
+from integrity.writes.values import Row
 
 DIMENSIONS = (
     "completeness_score",

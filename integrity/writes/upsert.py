@@ -10,8 +10,9 @@ from django.db import DEFAULT_DB_ALIAS, models
 
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
-from integrity.writes.rows import Check, Row, shape_of
+from integrity.writes.rows import Check, shape_of
 from integrity.writes.target import find_target, make_plan, require_safe_ids
+from integrity.writes.values import Row
 from integrity.writes.writer import Writer
 
 CHUNK = 20_000

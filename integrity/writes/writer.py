@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DataError, IntegrityError, connections, transaction
 
@@ -15,8 +15,9 @@ from integrity.exceptions import IntegrityAppError
 from integrity.writes.errors import ConstraintViolated, Violated, explain, typed
 from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.retry import retried
-from integrity.writes.rows import Row, RowRejected, Shape, prepared
+from integrity.writes.rows import RowRejected, Shape, prepared
 from integrity.writes.target import Target, constraint_required
+from integrity.writes.values import Row
 
 Numbered = tuple[int, Row]
 
@@ -25,8 +26,7 @@ class RowsLost(IntegrityAppError):
     """Rows were neither written nor found: something in the database swallowed them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     position: int
     row: Row
     values: tuple[Any, ...]
@@ -50,10 +50,19 @@ class Writer:
             ConstraintViolated: the database rejected a row, and it is not to be isolated.
             MissingConstraint: the database lacks the target's constraint.
         """
+        positions, rows = zip(*chunk, strict=True)
+        try:
+            values = prepared(rows, shape=self.shape)
+        except RowRejected:
+            return self._one_by_one(chunk)
+        return self._written(list(map(_Prepared, positions, rows, values)))
+
+    def _one_by_one(self, chunk: Sequence[Numbered]) -> UpsertResult:
+        """Prepare each row by itself, to know which one cannot be; write the others."""
         ready, results = [], []
         for position, row in chunk:
             try:
-                values = prepared(row, shape=self.shape)
+                (values,) = prepared([row], shape=self.shape)
             except RowRejected as error:
                 rejected = self._rejected(position, row, str(error))
                 if not self.isolate:
@@ -61,9 +70,7 @@ class Writer:
                 results.append(_failed(position, row, rejected))
             else:
                 ready.append(_Prepared(position, row, values))
-        if ready:
-            results.append(self._written(ready))
-        return UpsertResult.sum(results)
+        return UpsertResult.sum([*results, self._written(ready)]) if ready else UpsertResult.sum(results)
 
     def _written(self, batch: Sequence[_Prepared]) -> UpsertResult:
         try:

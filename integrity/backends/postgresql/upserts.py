@@ -39,6 +39,15 @@ class PostgreSQLUpserts(Upserts):
         version: int = getattr(self.connection, "pg_version", 0)
         return compose("old.{pk} IS NULL", pk=plan.pk[0]) if version >= 180000 else SQL("xmax = 0")
 
+    def winners(self, plan: UpsertPlan, source: Query) -> SQL:
+        return compose(
+            "SELECT DISTINCT ON ({key}) {columns} FROM {source} AS s ORDER BY {key}, {newest_first}",
+            key=joined(", ", plan.key),
+            columns=columns(plan.columns),
+            source=source.sql,
+            newest_first=plan.newest_first,
+        )
+
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
         return set()
 

@@ -30,6 +30,20 @@ class SQLiteUpserts(Upserts):
     def was_inserted(self, plan: UpsertPlan) -> SQL:
         return SQL("NULL")
 
+    def winners(self, plan: UpsertPlan, source: Query) -> SQL:
+        return compose(
+            """
+            SELECT {columns} FROM (
+                SELECT s.*, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
+                FROM {source} AS s
+            ) AS w WHERE integrity_pos = 1 ORDER BY {key}
+            """,
+            key=joined(", ", plan.key),
+            columns=columns(plan.columns),
+            source=source.sql,
+            newest_first=plan.newest_first,
+        )
+
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
         found = self.rows.fetch(
             compose(
