@@ -180,6 +180,12 @@ def postgres_ponies(request: pytest.FixtureRequest, databases: Databases) -> Dat
     return databases.ponies(request.param)
 
 
+@pytest.fixture(params=[SQLITE])
+def sqlite_ponies(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """The same on SQLite."""
+    return databases.ponies(request.param)
+
+
 @pytest.fixture
 def call() -> Callable[..., CommandResult]:
     """Runs a management command in this process, as from a shell."""

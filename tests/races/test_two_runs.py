@@ -1,0 +1,134 @@
+"""Two processes at one run take turns; a second run on the table has to wait for the first one's end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.apps import apps
+from django.db import connections
+
+from integrity.dedupe import (
+    DedupeRule,
+    RunSummary,
+    TableBusy,
+    WrongState,
+    apply_plan,
+    make_plan,
+    resume_run,
+    summarize_run,
+    undo_run,
+    unfinished_run,
+)
+from integrity.exceptions import IntegrityAppError
+from integrity.models import DedupeRun
+from tests.databases import Database
+from tests.ponies.merging import quarantined
+from tests.races.conftest import NAMES
+from tests.races.writers import at_step
+from tests.snapshots import snapshot
+from tests.waiting import PATIENCE, eventually
+
+NAMES_AND_FATES = DedupeRule(model="ponies.Pony", fields=("name", "gone"), name="one pony per name and fate")
+"""Another rule on the same table."""
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+class Other:
+    """Another session of ours, on a thread with a connection of its own."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.error: IntegrityAppError | None = None
+        self._act = act
+        self._thread = threading.Thread(target=self._run)
+
+    @property
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(PATIENCE)
+        assert self.has_ended, "it never got its turn"
+
+    def to_its_end(self) -> None:
+        self.start()
+        self.join()
+
+    def _run(self) -> None:
+        try:
+            self._act()
+        except IntegrityAppError as error:
+            self.error = error
+        finally:
+            connections.close_all()
+
+
+def resume() -> RunSummary:
+    number = unfinished_run(NAMES, apps=apps, using="default")
+    assert number is not None
+    return resume_run(number, NAMES, apps=apps, using="default", batch_size=1)
+
+
+def apply(plan: int, rule: DedupeRule = NAMES) -> None:
+    """Apply batch by batch; that another process has ended the run meanwhile is no fault."""
+    try:
+        apply_plan(plan, rule, apps=apps, using="default", batch_size=1)
+    except WrongState:
+        assert DedupeRun.objects.get().state in {"finished", "undone"}
+
+
+def test_a_run_that_another_process_finishes_is_done_once(pairs: Database) -> None:
+    before = snapshot()
+    plan = make_plan(NAMES, apps=apps, using="default")
+    other = Other(resume)
+
+    with at_step("done", other.to_its_end):
+        apply(plan.id)
+
+    assert other.error is None
+    number = DedupeRun.objects.get().pk
+    run = summarize_run(number, apps=apps, using="default")
+    assert (run.state, run.removed, run.refused) == ("finished", 3, ())
+    assert sorted(row["id"] for row in quarantined("ponies_pony")) == [2, 4, 6]
+    undo_run(number, apps=apps, using="default")
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("step", ["locked", "removed", "done"])
+def test_a_second_run_on_the_table_is_refused(postgres_pairs: Database, step: str) -> None:
+    plan = make_plan(NAMES, apps=apps, using="default")
+    second = make_plan(NAMES_AND_FATES, apps=apps, using="default")
+    other = Other(lambda: apply(second.id, NAMES_AND_FATES))
+
+    with at_step(step, other.to_its_end):
+        apply(plan.id)
+
+    assert isinstance(other.error, TableBusy)
+    assert DedupeRun.objects.get().state == "finished"
+    assert len(quarantined("ponies_pony")) == 3
+
+
+def test_an_undo_in_the_middle_of_a_batch_waits_for_its_end_and_then_takes_back_what_is_done(
+    postgres_pairs: Database,
+) -> None:
+    before = snapshot()
+    plan = make_plan(NAMES, apps=apps, using="default")
+    other = Other(lambda: undo_run(DedupeRun.objects.get().pk, apps=apps, using="default"))
+
+    def start() -> None:
+        other.start()
+        eventually(lambda: other.has_ended or postgres_pairs.execute(WAITING)[0][0])
+
+    with at_step("removed", start):
+        apply(plan.id)
+
+    other.join()
+    run = DedupeRun.objects.get()
+    if run.state != "undone":
+        undo_run(run.pk, apps=apps, using="default")
+    assert snapshot() == before
