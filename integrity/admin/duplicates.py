@@ -18,6 +18,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from integrity.admin.sidebyside import side_by_side
+from integrity.admin.tables import tables_of
 from integrity.dedupe import DedupeRule, UnknownRow, inspect_group, with_duplicates
 from integrity.dedupe.rule import Key
 from integrity.exceptions import IntegrityAppError
@@ -104,9 +105,12 @@ class DuplicatesMixin(_ModelAdmin):
         rule = next((rule for rule in rules if rule.name == request.GET.get("rule", rule.name)), None)
         if rule is None:
             raise Http404("There is no such rule for this model.")
+        using = router.db_for_read(self.model)
+        if self.opts.db_table not in tables_of(request, using=using):
+            raise Http404(f"Database {using!r} has no table {self.opts.db_table}.")
         group, fault = None, ""
         try:
-            group = inspect_group(rule, pk=unquote(object_id), apps=apps, using=router.db_for_read(self.model))
+            group = inspect_group(rule, pk=unquote(object_id), apps=apps, using=using)
         except UnknownRow as error:
             raise Http404(str(error)) from error
         except IntegrityAppError as error:

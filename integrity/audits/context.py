@@ -99,8 +99,8 @@ class AuditContext:
         targets = sorted({*self.tables, *declared})
         found = (reference for t in targets for reference in references_to(t, apps=self.apps, using=self.using))
         audited = set(self.tables)
-        # Generic foreign keys and ids of another type are references too, and no foreign keys.
-        return tuple(r for r in found if not r.condition and not r.types and {r.table, r.target_table} & audited)
+        # Generic foreign keys are references too, and no foreign keys.
+        return tuple(r for r in found if not r.condition and {r.table, r.target_table} & audited)
 
 
 def system_of(model: Any) -> str | None:

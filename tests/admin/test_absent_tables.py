@@ -63,7 +63,7 @@ def test_a_database_without_books_says_so(browser: Client, dirty: Database, path
 
 def test_a_table_that_vanishes_while_it_is_compared_is_told_in_words(browser: Client, dirty: Database) -> None:
     row = Embedding.objects.all()[0]
-    dirty.execute("ALTER TABLE embedding DROP COLUMN completed_at")
+    dirty.execute("ALTER TABLE embedding DROP COLUMN started_at")
 
     html = browser.get(f"{ADMIN}/embedding/{row.pk}/duplicates/").content.decode()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import signal
 import tomllib
 
 from django.apps import apps
@@ -64,7 +65,7 @@ def test_every_operation_is_on_its_page() -> None:
 
 
 def test_every_exit_code_is_on_its_page() -> None:
-    codes = {base.CLEAN, base.FOUND, base.FAILED, base.INTERRUPTED, base.PIPE_CLOSED}
+    codes = {base.CLEAN, base.FOUND, base.FAILED, base.INTERRUPTED, base.PIPE_CLOSED, 128 + signal.SIGTERM}
 
     assert {int(code) for code in first_cells(REFERENCE / "exit-codes.md")} == codes
 
