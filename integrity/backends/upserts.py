@@ -161,6 +161,20 @@ class Upserts(ABC):
                     (outcome.stale if stale else outcome.unchanged).append(key)
         return outcome
 
+    def met(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
+        """Primary keys of the rows that the batch's keys mean now."""
+        found = self.rows.fetch(
+            compose(
+                "SELECT {pk} FROM {keyed} AS s JOIN {table} AS t ON {same}",
+                pk=columns(plan.pk, of="t"),
+                keyed=self.keyed(plan, source),
+                table=plan.table,
+                same=self.same_key(plan),
+            ),
+            source.params,
+        )
+        return set(found)
+
     def _insert(self, plan: UpsertPlan, source: Query) -> list[tuple[Any, ...]]:
         sql = compose(
             """

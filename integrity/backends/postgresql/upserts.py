@@ -36,8 +36,9 @@ class PostgreSQLUpserts(Upserts):
         self._types: dict[str, dict[str, SQL]] = {}
 
     def was_inserted(self, plan: UpsertPlan) -> SQL:
-        version: int = getattr(self.connection, "pg_version", 0)
-        return compose("old.{pk} IS NULL", pk=plan.pk[0]) if version >= 180000 else SQL("xmax = 0")
+        if self._returns_old:
+            return compose("old.{pk} IS NULL", pk=plan.pk[0])
+        return SQL("NULL::boolean" if self._is_partitioned(plan.table) else "xmax = 0")
 
     def winners(self, plan: UpsertPlan, source: Query) -> SQL:
         return compose(
@@ -49,7 +50,20 @@ class PostgreSQLUpserts(Upserts):
         )
 
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
-        return set()
+        # A row that another writer adds after this counts as inserted by both. There is no better way before 18.
+        ask_first = not self._returns_old and self._is_partitioned(plan.table)
+        return self.met(plan, source) if ask_first else set()
+
+    @property
+    def _returns_old(self) -> bool:
+        version: int = getattr(self.connection, "pg_version", 0)
+        return version >= 180000
+
+    def _is_partitioned(self, table: str) -> bool:
+        """Whether rows lie in partitions, of which RETURNING gives no system columns."""
+        name = self.connection.ops.quote_name(table)
+        sql = SQL("SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)")
+        return bool(self.rows.value(sql, (name,)))
 
     def differs(self, plan: UpsertPlan) -> SQL:
         # Compared as stored, byte by byte: json, xml and geometric types have no equality of their own.

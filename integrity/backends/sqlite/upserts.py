@@ -45,17 +45,7 @@ class SQLiteUpserts(Upserts):
         )
 
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
-        found = self.rows.fetch(
-            compose(
-                "SELECT {pk} FROM {keyed} AS s JOIN {table} AS t ON {same}",
-                pk=columns(plan.pk, of="t"),
-                keyed=self.keyed(plan, source),
-                table=plan.table,
-                same=self.same_key(plan),
-            ),
-            source.params,
-        )
-        return set(found)
+        return self.met(plan, source)
 
     def differs(self, plan: UpsertPlan) -> SQL:
         return joined(
