@@ -87,6 +87,7 @@ class _Undo:
         self.tables = list(dict.fromkeys(reversed(order)))
         """The rule's own table first, then the tables that reference it, and those that reference them."""
         self.root_table = root.table
+        self.self_referencing = {s.table for s in stages for r in s.references if r.target_table == s.table}
         self.quarantines = [kept for table in self.tables for kept in self._kept(table, "quarantine")]
         self.changes = [kept for table in self.tables for kept in self._kept(table, REPOINTED)]
         self.fills = [kept for table in self.tables for kept in self._kept(table, FILLED)]
@@ -188,17 +189,23 @@ class _Undo:
             if not kept.blocked:
                 self._point_back(kept, span)
         for table in self.tables:
+            # Columns go back one by one; halfway, a row may hold what another holds that is still in quarantine.
+            # Where a table references itself, that other row may be the one to point back at.
+            if table not in self.self_referencing:
+                done["repointed"] += self._point_all_back(table, span)
             for kept in self.quarantines:
                 if kept.table == table and not kept.blocked:
                     done["restored"] += self._put_back(kept, span)
-            for kept in self.changes:
-                if kept.table == table and not kept.blocked:
-                    done["repointed"] += self._point_back(kept, span)
+            if table in self.self_referencing:
+                done["repointed"] += self._point_all_back(table, span)
         for kept in self.all:
             if not kept.blocked:
                 self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
+
+    def _point_all_back(self, table: str, span: Span) -> int:
+        return sum(self._point_back(kept, span) for kept in self.changes if kept.table == table and not kept.blocked)
 
     def _put_back(self, kept: Kept, span: Span) -> int:
         restored = self.rows.restore(
