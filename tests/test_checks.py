@@ -101,7 +101,8 @@ def test_either_spelling_a_name_and_a_unique_field_are_declarations(rule: Dedupe
 def test_a_constraint_of_another_shape_is_no_declaration(
     monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any], wanted: dict[str, Any], found: list[str]
 ) -> None:
-    constraints = [UniqueConstraint(Lower("model").desc(), "run", name="in_the_model", **declared)]
+    in_the_model = UniqueConstraint(Lower("model").desc(), "run", name="in_the_model", **declared)
+    constraints = [*Invocation._meta.constraints, in_the_model]
     monkeypatch.setattr(Invocation._meta, "constraints", constraints)
     register(
         DedupeRule(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from uuid import uuid4
 
 import pytest
@@ -54,7 +56,8 @@ def test_a_removed_row_tells_why_it_went_and_which_row_stands_for_it(dirty: Data
     assert incomplete.survivor != incomplete.values[0]
 
 
-def test_pages_follow_each_other_without_gap_or_overlap(database: Database) -> None:
+def test_pages_follow_each_other_without_gap_or_overlap(database_at: Callable[[str], Database]) -> None:
+    database_at("0001")
     same = {"workflow_id": "w", "workflow_type": "t", "entity_type": "e", "entity_id": uuid4()}
     WorkflowExecution.objects.bulk_create(WorkflowExecution(**same) for _ in range(2 * ROWS_PER_PAGE + 2))
     run_id = run(WORKFLOWS)
