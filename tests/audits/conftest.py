@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from integrity.demo.data import make_dirty_data
+from tests.audits.helpers import execute
 from tests.databases import Database
 
 
 @pytest.fixture
-def unconstrained(database_at: Callable[[str], Database]) -> Database:
-    """An empty database as it was before the first constraint was added."""
-    return database_at("0001")
+def unconstrained(database: Database) -> Database:
+    """An empty database in which everything is right but that embeddings have no constraint."""
+    name = "unique_invocation_embedding_model"
+    drops = {"postgresql": f"ALTER TABLE embedding DROP CONSTRAINT {name}", "sqlite": f"DROP INDEX {name}"}
+    execute(drops[database.vendor])
+    return database
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from integrity.audits.constraints import compare
 from integrity.audits.expected import ExpectedConstraint
 from integrity.backends import Index
 from integrity.models import Embedding
-from tests.audits.helpers import an_invocation, audit, execute, ids
+from tests.audits.helpers import an_invocation, audit, execute
 from tests.databases import Database
 
 NAME = "unique_invocation_embedding_model"
@@ -157,7 +157,3 @@ def test_an_index_on_all_rows_refuses_more_than_a_partial_rule_asks() -> None:
     (found,) = compare(expected(partial=True), (index(),))
 
     assert (found.id, found.level) == ("integrity.A012", Level.WARNING)
-
-
-def test_the_constraint_of_the_migration_is_accepted(database: Database) -> None:
-    assert ids(audit("constraints")) == []
