@@ -38,13 +38,16 @@ def make_refusals(root: Stage, *, using: str) -> str:
 
 
 def refusal_summary(root: Stage, *, using: str) -> tuple[Refusal, ...]:
-    """Each reason with its number of groups and the primary key of one row, most frequent first."""
+    """Each reason with its number of groups and the primary key of one row, most frequent first.
+
+    Groups that are tied to a refused one are left as they are with it, and count.
+    """
     key = joined(" || ', ' || ", (f"CAST(r.{p} AS text)" for p in root.p))
     found = get_rows(using=using).fetch(
         compose(
             """
-            SELECT f.reason, COUNT(DISTINCT f.grp), MIN({key})
-            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.grp = f.grp AND r.pos = 1
+            SELECT f.reason, COUNT(DISTINCT COALESCE(r.grp, f.grp)), MIN({key})
+            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = f.unit AND r.pos = 1
             GROUP BY f.reason ORDER BY 2 DESC, 1
             """,
             key=key,

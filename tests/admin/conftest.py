@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from tests.audits.conftest import dirty as dirty
+from tests.audits.conftest import unconstrained as unconstrained
 from tests.databases import Database
-from tests.dedupe.conftest import dirty as dirty
 
 
 @pytest.fixture

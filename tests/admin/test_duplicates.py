@@ -114,7 +114,7 @@ def test_unknown_rows_and_rules_are_not_found(browser: Client) -> None:
     page(browser, f"embedding/{uuid4()}/duplicates/", status=404)
     page(browser, "embedding/no-id/duplicates/", status=404)
     page(browser, f"embedding/{crashed().pk}/duplicates/?rule=nonsense", status=404)
-    page(browser, f"invocation/{crashed().invocation_id}/duplicates/", status=404)
+    page(browser, f"experimentrun/{crashed().invocation.run_id}/duplicates/", status=404)
 
 
 def test_comparing_needs_permission_to_see_the_rows(browser_with: Callable[..., Client]) -> None:
@@ -134,10 +134,13 @@ def test_looking_changes_nothing(browser: Client) -> None:
 
 
 def test_any_model_that_a_rule_speaks_of_gets_the_filter(browser: Client, monkeypatch: object) -> None:
-    same = {"workflow_id": "w", "workflow_type": "t", "entity_type": "e", "entity_id": uuid4()}
-    first, _ = (WorkflowExecution.objects.create(**same) for _ in range(2))
-    WorkflowExecution.objects.create(**same | {"workflow_id": "other"})
-    rule = rules.register(DedupeRule(name="starts", model="integrity.WorkflowExecution", fields=("workflow_id",)))
+    plain = {"workflow_type": "t", "entity_type": "e"}
+    same = uuid4()
+    first, _, _ = (
+        WorkflowExecution.objects.create(workflow_id=name, entity_id=entity, **plain)
+        for name, entity in (("a", same), ("b", same), ("c", uuid4()))
+    )
+    rule = rules.register(DedupeRule(name="starts", model="integrity.WorkflowExecution", fields=("entity_id",)))
     try:
         assert "2 workflow executions" in page(browser, "workflowexecution/?duplicates=starts")
         assert "smallest primary key" in page(browser, f"workflowexecution/{first.pk}/duplicates/?rule=starts")
