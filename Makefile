@@ -13,10 +13,11 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses=4
 
-.PHONY: chaos help demo install develop test test-slow lint check test-matrix bench clean
+.PHONY: chaos help demo demo-pipeline install develop test test-slow lint check test-matrix bench clean
 
 help:
 	@echo "make demo         show the main job on a small database"
+	@echo "make demo-pipeline  show how the pipeline takes what goes wrong"
 	@echo "make test         run the tests"
 	@echo "make check        everything that must hold before a commit: formats, types, contracts, tests"
 	@echo "make test-slow    run the slow tests"
@@ -27,6 +28,9 @@ help:
 
 demo: install
 	@SITE_DATABASE_URL= DATABASE_URL=embedded:///integrity_demo $(BIN)/python manage.py demo
+
+demo-pipeline: install
+	@SITE_DATABASE_URL= DATABASE_URL=embedded:///integrity_demo $(BIN)/python manage.py demo --pipeline
 
 test: develop
 	$(PYTEST) -m "not slow"

@@ -17,10 +17,9 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 
 from integrity.demo.data import make_dirty_data
-from integrity.exceptions import IntegrityAppError
+from integrity.demo.own_database import DATABASE_NAME, empty_own_database
 from integrity.models import DedupeRun, Embedding
 
-DATABASE_NAME = "integrity_demo"
 _FIND = """SELECT invocation_id, embedding_model, COUNT(*)
 FROM embedding
 GROUP BY invocation_id, embedding_model
@@ -29,10 +28,6 @@ _WORST = """SELECT id, started_at, COALESCE(octet_length(vector), 0) AS bytes
 FROM embedding
 WHERE invocation_id = %s AND embedding_model = 'Dummy'
 ORDER BY id"""
-
-
-class NotTheDemoDatabase(IntegrityAppError):
-    """The story begins by emptying its database: it does that to none but its own."""
 
 
 class Story:
@@ -58,16 +53,7 @@ class Story:
         self._where_next()
 
     def _begin(self) -> None:
-        connection = connections[self._using]
-        name = str(connection.settings_dict["NAME"])
-        if name != DATABASE_NAME or connection.vendor != "postgresql":
-            raise NotTheDemoDatabase(
-                f"The demo empties its database first, and this one is {name!r}, not {DATABASE_NAME!r}. "
-                f"Use: make demo (or DATABASE_URL=embedded:///{DATABASE_NAME} manage.py demo)."
-            )
-        with connection.cursor() as cursor:
-            cursor.execute("DROP SCHEMA public CASCADE")
-            cursor.execute("CREATE SCHEMA public")
+        empty_own_database(using=self._using)
         for app in ("contenttypes", "auth", "admin", "sessions"):
             call_command("migrate", app, database=self._using, verbosity=0)
         call_command("migrate", "integrity", "0001", database=self._using, verbosity=0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
 
-from integrity.demo import story
 from integrity.demo.data import make_dirty_data
 from tests.commands import CommandResult
 from tests.conftest import Databases
+from tests.management.demos import demo_database
 from tests.operations.owners import CLUSTERING, EMBEDDINGS, build
 
 Call = Callable[..., CommandResult]
@@ -29,8 +28,14 @@ def begin(databases: Databases, call: Call, monkeypatch: pytest.MonkeyPatch) -> 
 def _demo(databases: Databases, vendor: str, _call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     if vendor != "postgresql":
         pytest.skip("the demo runs on PostgreSQL only")
-    databases.migrated(vendor)
-    monkeypatch.setattr(story, "DATABASE_NAME", connection.settings_dict["NAME"])
+    demo_database(databases.migrated(vendor), monkeypatch)
+
+
+def _pipeline_demo(databases: Databases, vendor: str, _call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's workers are processes: the environment tells them where to work."""
+    if vendor != "postgresql":
+        pytest.skip("the demo runs on PostgreSQL only")
+    demo_database(databases.migrated(vendor), monkeypatch)
 
 
 def _after_the_demo(databases: Databases, vendor: str, call: Call, _monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +54,7 @@ def _owners_database(databases: Databases, vendor: str, _call: Call, _monkeypatc
 
 SESSIONS: dict[str, Callable[[Databases, str, Call, pytest.MonkeyPatch], None]] = {
     "the demo": _demo,
+    "the pipeline's demo": _pipeline_demo,
     "after the demo": _after_the_demo,
     "somebody's database": _owners_database,
 }

@@ -16,12 +16,13 @@ from tests.docs.consoles import Step, matches, steps_of
 from tests.docs.pages import PAGES, name_of
 
 FAILED = 2
+SLOW = {"the pipeline's demo"}
 
 
 def sessions() -> list[Any]:
     """Each session of each page, with its commands in order."""
     return [
-        pytest.param(name, list(steps), id=f"{name_of(page)}: {name}")
+        pytest.param(name, list(steps), id=f"{name_of(page)}: {name}", marks=[pytest.mark.slow] if name in SLOW else [])
         for page in PAGES
         for name, steps in groupby(steps_of(page), key=lambda step: step.session)
     ]
@@ -59,6 +60,8 @@ def _run(step: Step, call: Callable[..., CommandResult], last: int) -> CommandRe
             return CommandResult(code=0, out=str(last), err="")
         case ["make", "demo"]:
             return call("demo")
+        case ["make", "demo-pipeline"]:
+            return call("demo", "--pipeline")
         case ["python" | ".venv/bin/python", "manage.py", *arguments]:
             return call(*arguments, input="y\n")
     raise AssertionError(f"This test cannot run: {step.command}. Show it in a block that is not a console.")

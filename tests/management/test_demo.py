@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
 
-from integrity.demo import story
 from integrity.models import DedupeRun, Embedding
 from tests.commands import CommandResult
 from tests.databases import Database
+from tests.management.demos import demo_database
 from tests.snapshots import snapshot
 
 
 @pytest.fixture
 def renamed(postgres_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this test's database pass for the demo's own."""
-    monkeypatch.setattr(story, "DATABASE_NAME", connection.settings_dict["NAME"])
+    demo_database(postgres_database, monkeypatch)
 
 
 @pytest.mark.usefixtures("renamed")
