@@ -43,7 +43,7 @@ def test_the_demo_leaves_any_other_database_alone(database: Database, call: Call
 
 @pytest.mark.usefixtures("environment")
 def test_what_a_failed_worker_said_is_told() -> None:
-    with pytest.raises(WorkerFailed, match="exit code 2: There is no queue"):
+    with pytest.raises(WorkerFailed, match="exit code 2: CommandError: There is no queue"):
         run_worker(using="default")
 
 
