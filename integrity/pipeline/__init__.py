@@ -28,6 +28,7 @@ provider is called.
 
 from __future__ import annotations
 
+from integrity.pipeline.breaker import BreakerOpen
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.dead import Redriven, open_letters, redrive
 from integrity.pipeline.jobs import job_queue
@@ -41,6 +42,7 @@ from integrity.pipeline.vectors import WrongDimensions
 from integrity.pipeline.workers import run_workers
 
 __all__ = [
+    "BreakerOpen",
     "Chunker",
     "Hit",
     "InvalidSearch",

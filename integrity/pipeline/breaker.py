@@ -25,6 +25,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet, Value
 from django.db.models.functions import Now
 
+from integrity.exceptions import IntegrityAppError
 from integrity.models import CircuitBreaker
 from integrity.signals import breaker_changed
 
@@ -34,6 +35,10 @@ THRESHOLD: Final = 3
 FIRST_PAUSE: Final = timedelta(seconds=5)
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 PROBE_LEASE: Final = timedelta(minutes=2)
+
+
+class BreakerOpen(IntegrityAppError):
+    """The provider is not called, and did not recover when it was tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,19 @@ class Breaker:
             return Permit(epoch=row.epoch, failures=row.failures)
         taken = self._change(row.epoch, due=True, state=State.HALF_OPEN, until=_from_now(PROBE_LEASE))
         return Permit(epoch=row.epoch + 1, probe=True) if taken else None
+
+    def require_hope(self) -> None:
+        """Make sure that waiting makes sense: until the first probe it does, and while one is due or under way.
+
+        Raises:
+            BreakerOpen: a probe has failed, and it is not time for the next one.
+        """
+        shut = self._rows().filter(state=State.OPEN, openings__gt=1, until__gt=Now()).first()
+        if shut is not None:
+            raise BreakerOpen(
+                f"The provider of {self.name} is not called, since it failed again when it was tried: {shut.reason} "
+                "What waits stays in the queue. Repair the provider, then start the worker again."
+            )
 
     def succeeded(self, permit: Permit) -> None:
         """Close after a probe; forget earlier failures."""

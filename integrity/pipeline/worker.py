@@ -55,7 +55,11 @@ class Worker:
         self._breaker = Breaker(name=self.provider.model, using=self.queue.using)
 
     def run(self, *, until_empty: bool = False) -> None:
-        """Work until ``stop`` is set; with ``until_empty``, until the queue holds no message, hidden ones included."""
+        """Work until ``stop`` is set; with ``until_empty``, until the queue holds no message, hidden ones included.
+
+        Raises:
+            BreakerOpen: with ``until_empty``: messages wait for a provider that failed again when it was tried.
+        """
         wait, listening = SHORTEST_WAIT, False
         while not self.stop.is_set():
             try:
@@ -65,8 +69,10 @@ class Worker:
                 if self.step():
                     wait = SHORTEST_WAIT
                     continue
-                if until_empty and self.queue.is_empty():
-                    return
+                if until_empty:
+                    if self.queue.is_empty():
+                        return
+                    self._breaker.require_hope()
                 woken = wait_for_message(self.queue, patience=wait)
                 wait = SHORTEST_WAIT if woken else min(wait * 2, LONGEST_WAIT)
             except (DatabaseError, InterfaceError) as error:

@@ -33,6 +33,7 @@ def run_workers(
     ``once``: one batch per worker. ``until_empty``: until the queue holds no message. Else until ``stop`` is set.
 
     Raises:
+        BreakerOpen: with ``until_empty``: messages wait for a provider that failed again when it was tried.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
     """

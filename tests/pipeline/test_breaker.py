@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from integrity.models import CircuitBreaker
-from integrity.pipeline.breaker import THRESHOLD, Breaker, Permit
+from integrity.pipeline.breaker import THRESHOLD, Breaker, BreakerOpen, Permit
 from tests.databases import Database
 
 
@@ -122,6 +122,22 @@ def test_it_stays_open_as_long_as_the_provider_asked(breaker: Breaker) -> None:
     breaker.trip(taken(breaker), reason="slow down", pause=timedelta(hours=1))
 
     assert CircuitBreaker.objects.filter(until__gt=Now() + timedelta(minutes=59)).exists()
+
+
+def test_waiting_makes_sense_until_a_probe_has_failed_and_again_when_the_next_is_due(breaker: Breaker) -> None:
+    breaker.require_hope()
+    breaker.trip(taken(breaker), reason="down")
+    breaker.require_hope()
+    let_time_pass()
+    probe = taken(breaker)
+    breaker.require_hope()
+
+    breaker.failed(probe, reason="still down")
+
+    with pytest.raises(BreakerOpen, match="still down"):
+        breaker.require_hope()
+    let_time_pass()
+    breaker.require_hope()
 
 
 def test_breakers_of_different_providers_do_not_know_each_other(breaker: Breaker) -> None:

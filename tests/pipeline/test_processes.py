@@ -12,8 +12,10 @@ from functools import partial
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 from pytest_django import Settings
 
+from integrity.models import CircuitBreaker
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
@@ -42,6 +44,20 @@ def test_a_worker_ends_by_itself_when_the_queue_is_empty(library: Library, pgmq_
 
     assert (process.returncode, out, err) == (0, "25 done.\n", "")
     assert_complete(library, processed.file, version=1, chunks=25)
+
+
+def test_a_worker_says_that_the_provider_stays_broken_and_ends(library: Library, pgmq_database: Database) -> None:
+    library.upload(*words("text", 5))
+    until = Now() + timedelta(hours=1)
+    CircuitBreaker.objects.create(
+        name=library.provider.model, state="open", openings=2, until=until, reason="no such key."
+    )
+
+    with worker_process(pgmq_database, "--until-empty", "--concurrency=2") as process:
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out, len(err.splitlines()), library.waiting()) == (2, "", 1, 5)
+    assert "it failed again when it was tried: no such key. What waits stays in the queue." in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

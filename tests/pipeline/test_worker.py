@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from django.db.models.functions import Now
 
-from integrity.models import DeadLetter
-from integrity.pipeline.breaker import Breaker
+from integrity.models import CircuitBreaker, DeadLetter
+from integrity.pipeline.breaker import Breaker, BreakerOpen
 from integrity.pipeline.providers import ProviderMisconfigured, ProviderUnavailable, RateLimited
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
 from tests.pipeline.providers import Scripted
@@ -175,6 +176,36 @@ def test_a_refused_key_stops_all_workers_and_counts_against_no_message(library: 
     assert Breaker(name=library.provider.model).permit() is None
 
 
+def test_a_worker_that_is_to_empty_the_queue_waits_for_the_first_probe(library: Library) -> None:
+    processed = library.upload(*words("text", 4))
+    breaker_probes(library)
+
+    library.worker().run(until_empty=True)
+
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_a_worker_that_is_to_empty_the_queue_gives_up_when_the_probe_fails(library: Library) -> None:
+    library.upload(*words("text", 4))
+    breaker_probes(library)
+    provider = Scripted(answers=[ProviderMisconfigured("no such key")])
+
+    with pytest.raises(BreakerOpen, match="no such key"):
+        library.worker(provider=provider).run(until_empty=True)
+
+    assert (provider.calls, library.waiting(), library.letters()) == ([1], 4, [])
+
+
+def test_an_open_breaker_does_not_matter_to_who_finds_the_queue_empty(library: Library) -> None:
+    breaker_probes(library)
+    breaker = Breaker(name=library.provider.model)
+    permit = breaker.permit()
+    assert permit is not None
+    breaker.failed(permit, reason="down")
+
+    library.worker().run(until_empty=True)
+
+
 def test_vectors_of_other_dimensions_stop_all_workers(library: Library) -> None:
     library.upload("text")
 
@@ -267,6 +298,15 @@ def test_of_several_suspects_one_is_tried_and_the_others_are_given_back(library:
 
     assert provider.calls == [1]
     assert fetch(f"SELECT headers->>'snoozes' FROM {library.queue.table}") == [("1",), ("1",)]
+
+
+def breaker_probes(library: Library) -> None:
+    """Open the breaker, and let the time until its first probe pass."""
+    breaker = Breaker(name=library.provider.model)
+    permit = breaker.permit()
+    assert permit is not None
+    breaker.trip(permit, reason="down")
+    CircuitBreaker.objects.update(until=Now())
 
 
 def breaker_closed(library: Library) -> None:

@@ -14,6 +14,7 @@ from integrity.pipeline.workers import stopped_by_signals
 
 
 class Command(IntegrityCommand):
+    if_interrupted = "Nothing is lost: what was not done is read again."
     help = (
         "Works on the queue of embedding jobs until SIGTERM or Ctrl-C, then ends after the batch in hand. "
         "Any number of workers may run, on any number of machines."
@@ -27,7 +28,11 @@ class Command(IntegrityCommand):
         parser.add_argument("--batch-size", type=positive, default=100, metavar="N", help="Default: 100.")
         until = parser.add_mutually_exclusive_group()
         until.add_argument("--once", action="store_true", help="Handle one batch per worker, then end.")
-        until.add_argument("--until-empty", action="store_true", help="End when the queue holds no message at all.")
+        until.add_argument(
+            "--until-empty",
+            action="store_true",
+            help="End when the queue holds no message at all, or with exit code 2 when the provider stays broken.",
+        )
 
     def run(self, **options: Any) -> int:
         with stopped_by_signals() as stop:
