@@ -78,7 +78,7 @@ def archive_retention() -> timedelta:
 
 
 def keep_metric_history() -> bool:
-    """``INTEGRITY_KEEP_METRIC_HISTORY``: whether each measurement of a pattern is kept. Default: no.
+    """``INTEGRITY_KEEP_METRIC_HISTORY``: whether measurements are kept that were replaced or removed. Default: no.
 
     The metric itself is always the newest one; trends need the others too.
     """

@@ -7,6 +7,7 @@ out in short transactions through ``resolver``, ``undo`` takes it back.
 
 from integrity.dedupe.books import NotMigrated
 from integrity.dedupe.control import cancel_run, pause_run
+from integrity.dedupe.copying import copy_removed
 from integrity.dedupe.export import PlannedRow, ValueChange, planned_rows
 from integrity.dedupe.finder import count_duplicates
 from integrity.dedupe.groups import Group, Member, ReferenceCount
@@ -101,6 +102,7 @@ __all__ = [
     "apply_plan",
     "build_indexes",
     "cancel_run",
+    "copy_removed",
     "count_duplicates",
     "inspect_group",
     "inspect_planned_group",

@@ -122,7 +122,7 @@ class PatternLineageNode(models.Model):
 
 
 class PatternMetricHistory(models.Model):
-    """One measurement that was given for a pattern, kept when ``INTEGRITY_KEEP_METRIC_HISTORY`` says so. Ours."""
+    """One measurement of a pattern, given, replaced or removed; with ``INTEGRITY_KEEP_METRIC_HISTORY``. Ours."""
 
     pattern_id = models.UUIDField()
     quality_score = models.FloatField()

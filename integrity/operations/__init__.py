@@ -10,6 +10,7 @@ from integrity.operations.duplicates import RemoveDuplicates
 from integrity.operations.foreignkeys import AlterForeignKeyOnDelete, DropForeignKeyIfExists
 from integrity.operations.idstorage import RepairIdStorage
 from integrity.operations.indexes import AddIndexIfMissing, DropIndexIfExists
+from integrity.operations.lasting import CreateLastingModel
 from integrity.operations.refusal import AdoptionRefused
 from integrity.operations.removal import DuplicatesRemain
 from integrity.operations.scope import OperationRefused
@@ -22,6 +23,7 @@ _OPERATIONS = (
     AdoptTable,
     AlterForeignKeyOnDelete,
     CloseBooks,
+    CreateLastingModel,
     DropForeignKeyIfExists,
     DropIndexIfExists,
     RemoveDuplicates,
@@ -37,6 +39,7 @@ __all__ = [
     "AdoptionRefused",
     "AlterForeignKeyOnDelete",
     "CloseBooks",
+    "CreateLastingModel",
     "DropForeignKeyIfExists",
     "DropIndexIfExists",
     "DuplicatesRemain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from integrity import conf
 from integrity.backends import get_catalogue, get_rows
-from integrity.models import PatternMetricHistory, PatternQualityMetric
+from integrity.models import PatternQualityMetric
 from integrity.writes.asynchronous import asynchronous
+from integrity.writes.history import measurements, remember, replacing
 from integrity.writes.results import UpsertResult
 from integrity.writes.retry import retried
 from integrity.writes.upsert import OnError, upsert
@@ -54,8 +56,8 @@ def store_quality_metrics(
 ) -> UpsertResult:
     """Store scores; a newer measurement wins, an older one is ``stale``, ``updated_at`` follows.
 
-    With ``INTEGRITY_KEEP_METRIC_HISTORY`` each measurement is also kept in ``PatternMetricHistory``, in the same
-    transaction. Streams in chunks of 5,000, each its own transaction.
+    With ``INTEGRITY_KEEP_METRIC_HISTORY`` each measurement that is given, and each one that is replaced, is also kept
+    in ``PatternMetricHistory``, in the same transaction. Streams in chunks of 5,000, each its own transaction.
 
     Raises:
         RowRejected: a score is not between 0 and 1, or a moment has no time zone; it names the pattern.
@@ -80,20 +82,18 @@ def quality_metric_chunks(
 def _store(chunk: Sequence[tuple[int, QualityScore]], *, on_error: OnError, using: str) -> UpsertResult:
     dated = [(n, score) for n, score in chunk if score.measurement_timestamp is not None]
     undated = [(n, score) for n, score in chunk if score.measurement_timestamp is None]
+    write_dated = partial(_upsert, dated, on_error=on_error, using=using, newer_wins="measurement_timestamp")
+    write_undated = partial(_upsert, undated, on_error=on_error, using=using, update=())
     with get_rows(using=using).writing(), transaction.atomic(using=using):
-        results = [
-            _upsert(dated, on_error=on_error, using=using, newer_wins="measurement_timestamp"),
-            _upsert(undated, on_error=on_error, using=using, update=()),
-        ]
-        if conf.keep_metric_history():
-            failed = {one.position for result in results for one in result.failed}
-            upsert(
-                model=PatternMetricHistory,
-                rows=[vars(score) for n, score in dated if n not in failed],
-                constraint="unique_pattern_measurement",
-                update=(),
-                using=using,
-            )
+        if not conf.keep_metric_history():
+            return UpsertResult.sum([write_dated(), write_undated()])
+        result, replaced = replacing(write_dated, patterns=[score.pattern_id for _, score in dated], using=using)
+        results = [result, write_undated()]
+        filled = measurements([score.pattern_id for _, score in undated], using=using)
+        failed = {one.position for one in result.failed}
+        # Of equal moments the table keeps the first one, and rather what it had: here the last one is kept.
+        given = [vars(score) for n, score in reversed(dated) if n not in failed]
+        remember([*given, *replaced.values(), *filled.values()], using=using)
     return UpsertResult.sum(results)
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from integrity.backends import get_catalogue
+from integrity.models import PatternQualityMetric
 from tests.conftest import Databases
 from tests.operations.owners import METRICS, METRICS_AS_DEPLOYED_ELSEWHERE, PATTERNS, build
 from tests.snapshots import snapshot
@@ -108,3 +109,53 @@ def test_on_an_empty_table(owned: Owned, call: Call, times: int) -> None:
         migrate(call, "0005")
         assert ("pattern_id",) not in unique_keys(TABLE)
     assert connection.is_usable()
+
+
+HISTORY = "integrity_pattern_metric_history"
+
+
+def test_what_is_removed_stays_in_the_history_whatever_is_reversed_and_undone(
+    owned: Owned, call: Call, settings: Any
+) -> None:
+    settings.INTEGRITY_KEEP_METRIC_HISTORY = True
+    owned(PATTERNS, METRICS)
+    dirty()
+    before = snapshot()
+
+    migrate(call, "0009")
+    assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]
+
+    assert "it stays" in migrate(call, "0005")
+    undo_everything(call)
+    assert snapshot() == before
+    migrate(call, "0009")
+    assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]
+
+
+def test_without_the_setting_nothing_is_copied(owned: Owned, call: Call) -> None:
+    owned(PATTERNS, METRICS)
+    dirty()
+
+    migrate(call, "0009")
+    assert column(HISTORY, "quality_score") == []
+
+    assert "it stays" not in migrate(call, "0008")
+    assert HISTORY not in connection.introspection.table_names()
+
+
+def test_a_run_of_the_command_keeps_what_it_removes(database: Any, call: Call, settings: Any) -> None:
+    settings.INTEGRITY_KEEP_METRIC_HISTORY = True
+    constraint = PatternQualityMetric._meta.constraints[0]
+    assert constraint.name == "pattern_quality_metrics_pattern_id_unique"
+    drop = "ALTER TABLE {} DROP CONSTRAINT {}" if connection.vendor == "postgresql" else "DROP INDEX {1}"
+    database.execute(drop.format(TABLE, constraint.name))
+    dirty()
+    put(TABLE, **metric(PATTERN, 0.8, day=20), created_at="2020-01-01 00:00:00+00:00")  # one more of that moment
+
+    result = call("dedupe_pattern_metrics", "--apply", "--no-input")
+
+    assert result.code == 0, result.err
+    assert column(TABLE, "quality_score") == [0.4, 0.9]
+    assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]
+    assert call("purge_quarantine", "--older-than", "0d", "--no-input").code == 0
+    assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from integrity.models import PatternMetricHistory, PatternQualityMetric
+from integrity.models import PatternQualityMetric
 from integrity.writes import DIMENSIONS, QualityScore, RowRejected, store_quality_metrics
 from tests.databases import Database
 
@@ -112,32 +112,3 @@ def test_bad_scores_can_be_isolated_and_keep_their_place_in_the_input(database: 
 
     assert [one.position for one in sorted(result.failed, key=lambda one: one.position)] == [0, 2]
     assert result.counts["inserted"] == 1
-
-
-def test_history_is_kept_where_the_setting_says_so(database: Database, settings: Any) -> None:
-    outcome(a_score(measurement_timestamp=NOON - HOUR))
-    assert not PatternMetricHistory.objects.exists()
-
-    settings.INTEGRITY_KEEP_METRIC_HISTORY = True
-    for _ in range(2):
-        for hours in (0, 2, 1):
-            store_quality_metrics(scores=[a_score(quality_score=hours / 10, measurement_timestamp=NOON + hours * HOUR)])
-
-    assert list(
-        PatternMetricHistory.objects.order_by("measurement_timestamp").values_list("quality_score", flat=True)
-    ) == [
-        0.0,
-        0.1,
-        0.2,
-    ]
-    assert PatternQualityMetric.objects.get().quality_score == 0.2
-
-
-def test_history_and_metric_are_written_together_or_not_at_all(postgres_database: Database, settings: Any) -> None:
-    settings.INTEGRITY_KEEP_METRIC_HISTORY = True
-    postgres_database.execute("ALTER TABLE integrity_pattern_metric_history ADD CHECK (quality_score < 0.5)")
-
-    with pytest.raises(Exception, match="check constraint"):
-        store_quality_metrics(scores=[a_score()])
-
-    assert not PatternQualityMetric.objects.exists()

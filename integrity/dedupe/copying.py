@@ -1,0 +1,54 @@
+"""Copy what runs removed to a table of the owner's choice, so that it outlives undo and purge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.apps.registry import Apps
+
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.rows import numbered
+from integrity.backends.sql import SQL, columns, compose, on
+from integrity.dedupe.quarantine import side_tables_of
+
+
+def copy_removed(
+    *, table: str, into: str, names: Sequence[str], newest: str, run: int | None = None, apps: Apps, using: str
+) -> int:
+    """Copy these columns of a table's removed rows, and of the rows that stand for them; return how many were new.
+
+    ``into`` has a uniqueness of its own: what it has already stays. Where several rows are one there, the row that
+    stands for the others is taken first, then the newest by the column ``newest``. All runs, unless ``run`` names one.
+    Takes part in the caller's transaction; locks no row of ``table``.
+    """
+    pk = get_catalogue(using=using).primary_key(table)
+    there = get_catalogue(using=using).tables()
+    copied = 0
+    for side in side_tables_of(table, kind="quarantine", apps=apps, using=using):
+        if side.name not in there:
+            continue
+        copied += get_rows(using=using).execute(
+            compose(
+                """
+                INSERT INTO {into} ({names})
+                SELECT {names} FROM (
+                    SELECT 1 AS integrity_pos, {t_names}, t.{newest} AS integrity_newest FROM {table} AS t
+                    WHERE EXISTS (SELECT 1 FROM {side} AS q WHERE {stands_for} AND {of_run})
+                    UNION ALL
+                    SELECT 2, {q_names}, q.{newest} FROM {side} AS q WHERE {of_run}
+                ) AS m WHERE 1 = 1 ORDER BY integrity_pos, integrity_newest DESC NULLS LAST
+                ON CONFLICT DO NOTHING
+                """,
+                into=into,
+                names=columns(names),
+                t_names=columns(names, of="t"),
+                q_names=columns(names, of="q"),
+                newest=newest,
+                table=table,
+                side=side.name,
+                stands_for=on("q", numbered("integrity_survivor_", len(pk)), "t", pk),
+                of_run=SQL("1 = 1" if run is None else "q.integrity_run = %s"),
+            ),
+            () if run is None else (run, run),
+        )
+    return copied
