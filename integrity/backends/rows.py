@@ -117,6 +117,10 @@ class Rows:
         finally:
             self.connection.enable_constraint_checking()
 
+    def defer_constraints(self) -> None:
+        """Let foreign keys be checked later in this transaction, as far as they can be."""
+        raise NotImplementedError
+
     def check_constraints_now(self) -> None:
         """Let deferred foreign keys fail here, inside the batch, and not at its commit."""
 

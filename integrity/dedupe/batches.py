@@ -15,8 +15,9 @@ from integrity import conf
 from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.progress import Progress, Report
+from integrity.dedupe.rechecks import Span
 from integrity.dedupe.refusals import refusals_of
-from integrity.dedupe.resolver import Resolver, Span
+from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.target import Target
 from integrity.dedupe.throttle import Pace, Stopped
@@ -129,7 +130,7 @@ def _count(run: Any, done: Counter[str]) -> None:
 def refuse_joined_once(work: Work) -> None:
     """Without an index on the key, looking for new members costs a scan: do it once, before the first batch."""
     with work.resolver.rows.batch(lock_timeout=conf.lock_timeout()):
-        work.resolver.refuse_joined((work.run.cursor, work.last))
+        work.resolver.recheck.refuse_joined((work.run.cursor, work.last))
 
 
 def busy_ones_again(work: Work) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from integrity.backends import Index
+from integrity.backends import Index, get_catalogue
 from integrity.backends.rows import Rows, numbered
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
 from integrity.dedupe.stages import Stage
@@ -26,6 +26,19 @@ def mark_collisions(stage: Stage, indexes: Sequence[Index], *, root: Stage, rows
         if index.unique and index.valid and (plain is None or changing & plain):
             _mark(stage, index, root=root, rows=rows)
     _follow_heirs(stage, rows)
+
+
+def frees_keys(stage: Stage, *, using: str) -> bool:
+    """Whether rows of a table that references itself can move only when the removed ones are gone, and may do so.
+
+    A removed row may hold, under a unique index, what another one shall have. The table's own foreign keys have to
+    wait meanwhile; one that cannot, or that would do something when a row goes, forbids it.
+    """
+    catalogue = get_catalogue(using=using)
+    moving = {column for reference in stage.plain for column in reference.columns}
+    unique = any(index.unique and moving & {*index.columns} for index in catalogue.indexes(stage.table))
+    own = [key for key in catalogue.foreign_keys(stage.table) if key.target_table == stage.table]
+    return unique and all(key.deferrable and key.on_delete == "NO ACTION" for key in own)
 
 
 def _mark(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> None:

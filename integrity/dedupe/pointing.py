@@ -7,6 +7,7 @@ from typing import Protocol
 
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, joined
+from integrity.dedupe.stages import Stage, StagedReference
 
 
 class Pointer(Protocol):
@@ -41,3 +42,14 @@ def points_at(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> SQ
         for own, value in zip(pointer.columns, written(pointer, of, names, rows), strict=True)
     ]
     return joined(" AND ", [*same, *([pointer.condition] if pointer.condition else [])])
+
+
+def points_at_staged(reference: StagedReference, stage: Stage, rows: Rows) -> SQL:
+    """Condition: ``c`` references the staged row ``r``, or the row itself as ``t`` where its primary key is no help."""
+    if reference.inside:
+        return rows.holds(
+            SQL("c"), reference.columns[0], inside=reference.inside, path=reference.path, value=SQL("r.p1")
+        )
+    if reference.target_columns == stage.pk:
+        return points_at(reference, "r", stage.p, rows)
+    return points_at(reference, "t", reference.target_columns, rows)

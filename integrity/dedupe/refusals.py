@@ -40,14 +40,16 @@ def make_refusals(root: Stage, *, using: str) -> str:
 def refusal_summary(root: Stage, *, using: str) -> tuple[Refusal, ...]:
     """Each reason with its number of groups and the primary key of one row, most frequent first.
 
-    Groups that are tied to a refused one are left as they are with it, and count.
+    A group that is left as it is only because it is tied to a refused one counts under the reason of that one.
     """
     key = joined(" || ', ' || ", (f"CAST(r.{p} AS text)" for p in root.p))
     found = get_rows(using=using).fetch(
         compose(
             """
             SELECT f.reason, COUNT(DISTINCT COALESCE(r.grp, f.grp)), MIN({key})
-            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = f.unit AND r.pos = 1
+            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = f.unit AND r.pos = 1 AND (
+                r.grp = f.grp OR NOT EXISTS (SELECT 1 FROM {refusals} AS o WHERE o.unit = r.unit AND o.grp = r.grp)
+            )
             GROUP BY f.reason ORDER BY 2 DESC, 1
             """,
             key=key,

@@ -9,53 +9,24 @@ transaction takes everything back.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-
-from django.apps.registry import Apps
 
 from integrity.backends import get_rows
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, coalesce, compose, identifier, joined, on
-from integrity.dedupe.maps import key_changes
-from integrity.dedupe.pointing import points_at
-from integrity.dedupe.quarantine import FILLED, REPOINTED, changes_of, quarantine_of
+from integrity.dedupe.collisions import frees_keys
+from integrity.dedupe.pointing import points_at_staged
+from integrity.dedupe.quarantine import FILLED, REPOINTED
+from integrity.dedupe.rechecks import Recheck, Span
 from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.sides import SideTables
 from integrity.dedupe.stages import Stage, StagedReference, application_order
 from integrity.dedupe.target import Target
 from integrity.exceptions import IntegrityAppError
 from integrity.signals import batch_step
 
-Span = tuple[int, int]
-"""Units from (excluding the first, including the last)."""
-
 
 class VerificationFailed(IntegrityAppError):
     """What a batch did is not what its plan says; the batch was rolled back."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SideTables:
-    """Where the removed rows and the changed values of a run go; made before its first batch."""
-
-    quarantine: dict[str, str]
-    """By table."""
-    changes: dict[tuple[str, str, str], str]
-    """By table, column and kind: references that moved, or fields that were filled."""
-
-    @classmethod
-    def prepare(cls, root: Stage, stages: tuple[Stage, ...], *, apps: Apps, using: str) -> SideTables:
-        """Make what is missing of them."""
-        tables = {stage.table for stage in (root, *stages)}
-        changing = {
-            (s.table, c, FILLED if s.fills else REPOINTED) for s in stages for r in s.references for c in r.columns
-        }
-        return cls(
-            quarantine={table: quarantine_of(table, apps=apps, using=using) for table in sorted(tables)},
-            changes={
-                (table, column, kind): changes_of(table, column, kind=kind, apps=apps, using=using)
-                for table, column, kind in sorted(changing)
-            },
-        )
 
 
 class Resolver:
@@ -73,16 +44,27 @@ class Resolver:
     ) -> None:
         self.run = run
         self.target = target
-        order = application_order(root, stages)
-        self.root, self.others = root, order[: order.index(root)]
-        self.fills = order[order.index(root) + 1 :]
-        """Stages that fill fields of survivors, when the redundant rows are gone."""
+        self.root = root
         self.sides = sides
-        self.indexed_key = indexed_key
         self.refusals = refusals_of(root)
         self.rows: Rows = get_rows(using=target.using)
-        self.touched = tuple(stage for stage in self.others if self._holds_rows(stage))
-        """Stages of other tables in which anything is to be done: most batches of most runs find none."""
+        order = application_order(root, stages)
+        children, self.fills = order[: order.index(root)], order[order.index(root) + 1 :]
+        """``fills`` are stages that fill fields of survivors, when the redundant rows are gone."""
+        self.touched = tuple(stage for stage in children if self._holds_rows(stage))
+        """Stages of referencing rows in which anything is to be done: most runs find none."""
+        self.late = frozenset(
+            stage.name for stage in self.touched if stage.table == root.table and frees_keys(stage, using=target.using)
+        )
+        self.recheck = Recheck(
+            target=target,
+            root=root,
+            children=children,
+            staged=(root, *self.touched, *self.fills),
+            rows=self.rows,
+            refusals=self.refusals,
+            indexed_key=indexed_key,
+        )
 
     def resolve(self, span: Span) -> Counter[str]:
         """Treat the units of a span inside the caller's transaction; return what was done, by word.
@@ -93,14 +75,19 @@ class Resolver:
         Raises:
             VerificationFailed: the outcome is not what the plan says.
         """
-        self._recheck(span)
+        self.recheck.check(span)
         self._announce("locked")
         done: Counter[str] = Counter()
+        if self.late:
+            self.rows.defer_constraints()
         for stage in self.touched:
             done["collisions"] += self._remove(stage, span)
-            done["repointed"] += self._repoint(stage, span)
+            if stage.name not in self.late:
+                done["repointed"] += self._repoint(stage, span)
         self._announce("children")
         done["removed"] = self._remove(self.root, span)
+        for stage in (stage for stage in self.touched if stage.name in self.late):
+            done["repointed"] += self._repoint(stage, span)
         for stage in self.fills:
             done["filled"] += self._repoint(stage, span)
         self._note_survivors(span)
@@ -115,135 +102,6 @@ class Resolver:
 
     def _announce(self, step: str) -> None:
         batch_step.send(sender=Resolver, using=self.target.using, run=self.run, step=step)
-
-    def _recheck(self, span: Span) -> None:
-        """Lock what the span touches, and refuse every unit that is not as it was when it was planned."""
-        for stage in (self.root, *self.touched, *self.fills):
-            self.rows.lock_and_compare(
-                table=stage.table,
-                stage=stage.name,
-                pk=stage.pk,
-                changed=self._changed(stage),
-                refusals=self.refusals,
-                span=span,
-            )
-        for stage in (self.root, *self.touched):
-            for other in self.others:
-                self._refuse_unplanned_references(stage, other, span)
-        if self.indexed_key:
-            self.refuse_joined(span)
-
-    def _changed(self, stage: Stage) -> SQL:
-        """Condition on ``t`` (the row now) and ``r`` (its stage): it is not as planned."""
-        edited = compose("{fp} <> r.fp", fp=self.rows.fingerprint(stage.table, stage.columns, alias="t"))
-        if not stage.references:
-            return edited
-        moved = joined(
-            " OR ",
-            (
-                f"(r.{identifier(old)} IS NOT NULL AND t.{identifier(column)} {self.rows.differs} r.{identifier(old)})"
-                for reference in stage.references
-                for column, old in zip(reference.columns, reference.old, strict=True)
-            ),
-        )
-        return compose("CASE WHEN r.action = 'remove' THEN {edited} ELSE {moved} END", edited=edited, moved=moved)
-
-    def _refuse_unplanned_references(self, stage: Stage, other: Stage, span: Span) -> None:
-        """Refuse units whose removed rows are referenced by a row that the plan does not know."""
-        for query in self._references_to_removed(stage, other):
-            self.rows.execute(
-                compose(
-                    "INSERT INTO {refusals} (unit, grp, reason) "
-                    "SELECT DISTINCT unit, grp, 'referenced' FROM ({found}) AS q",
-                    refusals=self.refusals,
-                    found=query,
-                ),
-                span,
-            )
-
-    def _references_to_removed(self, stage: Stage, other: Stage) -> list[SQL]:
-        """Queries of the units in which a row of ``other``'s table references a removed row of ``stage``, unplanned."""
-        return [
-            compose(
-                """
-                SELECT r.unit, r.grp FROM {stage} AS r {target}
-                JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
-                WHERE {goes} AND {in_span} AND o.{p1} IS NULL {own_planned}
-                """,
-                stage=stage.name,
-                goes=_goes(stage, reference),
-                target=self._target_of(reference, stage),
-                other=other.name,
-                other_table=other.table,
-                points=self._points(reference, stage),
-                is_planned=self._is_planned(reference, other),
-                own=self._own_plan(other, join=True),
-                own_planned=self._own_plan(other, join=False),
-                p1=other.p[0],
-                in_span=in_span(self.refusals),
-            )
-            for reference in other.references
-            if reference.target_table == stage.table and (not reference.inside or stage is self.root)
-        ]
-
-    def _target_of(self, reference: StagedReference, stage: Stage) -> SQL:
-        """A join to the removed row itself, where the reference does not hold its primary key."""
-        if reference.inside or reference.target_columns == stage.pk:
-            return SQL("")
-        return compose("JOIN {table} AS t ON {same}", table=stage.table, same=on("t", stage.pk, "r", stage.p))
-
-    def _points(self, reference: StagedReference, stage: Stage) -> SQL:
-        """Condition: ``c`` references the removed row ``r`` (or ``t``, see ``_target_of``)."""
-        if reference.inside:
-            return self.rows.holds(
-                SQL("c"), reference.columns[0], inside=reference.inside, path=reference.path, value=SQL("r.p1")
-            )
-        if reference.target_columns == stage.pk:
-            return points_at(reference, "r", stage.p, self.rows)
-        return points_at(reference, "t", reference.target_columns, self.rows)
-
-    def _is_planned(self, reference: StagedReference, other: Stage) -> SQL:
-        """Condition: ``o`` is the stage of ``c``, and knew it to hold what it holds now."""
-        same_row = on("o", other.p, "c", other.pk)
-        if reference.inside:
-            return same_row
-        return joined(" AND ", (same_row, on("o", reference.old, "c", reference.columns)))
-
-    def _own_plan(self, other: Stage, *, join: bool) -> SQL:
-        """In a table that references itself, a row that is itself removed does not count as a reference."""
-        if other.table != self.root.table:
-            return SQL("")
-        if not join:
-            return compose("AND own.{p1} IS NULL", p1=self.root.p[0])
-        return compose(
-            "LEFT JOIN {root} AS own ON {same} AND own.action = 'remove'",
-            root=self.root.name,
-            same=on("own", self.root.p, "c", other.pk),
-        )
-
-    def refuse_joined(self, span: Span) -> None:
-        """Refuse units whose key has more rows now than were planned."""
-        keyed = self.target.keyed_rows()
-        k = tuple(f"k{n}" for n in range(1, len(self.target.key.expressions) + 1))
-        same = "=" if self.target.key.nulls_distinct else self.rows.same
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT r.unit, r.grp, 'joined'
-                FROM {root} AS r JOIN ({keyed}) AS i ON {same_key} LEFT JOIN {root} AS o ON {same_row}
-                WHERE r.pos = 1 AND o.{p1} IS NULL AND {in_span}
-                """,
-                refusals=self.refusals,
-                root=self.root.name,
-                keyed=keyed.sql,
-                same_key=on("r", k, "i", k, same=same),
-                same_row=on("o", self.root.p, "i", self.root.p),
-                p1=self.root.p[0],
-                in_span=in_span(self.refusals),
-            ),
-            (*keyed.params, *span),
-        )
 
     def _remove(self, stage: Stage, span: Span) -> int:
         """Move a stage's rows that are to be removed into quarantine, and see that all of them went."""
@@ -385,16 +243,9 @@ class Resolver:
                 "WHERE r.action = 'remove' AND {in_span}",
                 stage=stage.name,
                 table=other.table,
-                points=self._points(reference, stage),
+                points=points_at_staged(reference, stage, self.rows),
                 in_span=in_span(self.refusals),
             ),
             span,
         )
         self._expect(int(left), 0, f"rows of {other.table} that reference removed rows of {stage.table}")
-
-
-def _goes(stage: Stage, reference: StagedReference) -> SQL:
-    """Condition: the staged row ``r`` goes, or gets another key than the reference knows it by."""
-    changes = key_changes(stage, reference.target_columns)
-    moved = joined("", (compose(" OR r.{new} IS NOT NULL", new=new) for new in changes))
-    return SQL(f"(r.action = 'remove'{moved})")

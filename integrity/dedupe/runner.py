@@ -22,10 +22,11 @@ from integrity.dedupe.books import book, require_books
 from integrity.dedupe.finder import count_groups
 from integrity.dedupe.plans import UnknownPlan, load_plan, require_applicable, require_digest, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
-from integrity.dedupe.resolver import Resolver, SideTables
+from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.runs import load_run, summarize_run
+from integrity.dedupe.sides import SideTables
 from integrity.dedupe.target import Target, resolve
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.exceptions import IntegrityAppError
@@ -126,7 +127,7 @@ def _carry_out(
     using = target.using
     work = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
     try:
-        if not work.resolver.indexed_key:
+        if not work.resolver.recheck.indexed_key:
             refuse_joined_once(work)
         all_batches(work)
         busy_ones_again(work)

@@ -70,6 +70,11 @@ class Stage:
         return tuple(r for r in self.references if r.target_table and not r.inside)
 
     @property
+    def targets(self) -> frozenset[str]:
+        """The tables that its rows reference."""
+        return frozenset(r.target_table for r in self.references)
+
+    @property
     def fills(self) -> bool:
         """Whether it fills fields of survivors."""
         return any(not reference.target_table for reference in self.references)

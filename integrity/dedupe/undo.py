@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from secrets import token_hex
 from typing import Any
 
@@ -16,18 +17,21 @@ from django.db import DataError, IntegrityError
 from django.db.models.functions import Now
 
 from integrity import conf
-from integrity.backends import get_catalogue, get_rows
-from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.backends import get_rows
+from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe import states
 from integrity.dedupe.books import book
+from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, any_of, kept_of
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
-from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
-from integrity.dedupe.resolver import Span, VerificationFailed
-from integrity.dedupe.results import Refusal, UndoSummary
+from integrity.dedupe.quarantine import FILLED, REPOINTED
+from integrity.dedupe.rechecks import Span
+from integrity.dedupe.resolver import VerificationFailed
+from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
+from integrity.dedupe.undochecks import UndoChecks
 from integrity.exceptions import IntegrityAppError
 
 _UNITS_PER_BATCH = 500
@@ -72,48 +76,57 @@ def undo_run(
     if run.state in (states.PLANNED, states.RUNNING) and not dry_run:
         # Whoever is at it stops after its batch, whose rows are then there to be brought back.
         states.move_to(run, states.PAUSED, using=using)
-    return _Undo(run, apps=apps, using=using).undo(groups=groups, dry_run=dry_run, report=report)
+    return _Undo(run, apps=apps, using=using, dry_run=dry_run).undo(groups=groups, report=report)
 
 
 class _Undo:
     """The undoing of one run."""
 
-    def __init__(self, run: Any, *, apps: Apps, using: str) -> None:
-        self.run, self.apps, self.using = run, apps, using
+    def __init__(self, run: Any, *, apps: Apps, using: str, dry_run: bool) -> None:
+        self.run, self.apps, self.using, self.dry_run = run, apps, using, dry_run
         self.rows = get_rows(using=using)
-        self.refusals = f"integrity_undo_{run.pk}"
         root, stages = stages_of(load_plan(run.plan_id, apps=apps, using=using))
         order = [stage.table for stage in application_order(root, stages)]
         self.tables = list(dict.fromkeys(reversed(order)))
         """The rule's own table first, then the tables that reference it, and those that reference them."""
-        self.root_table = root.table
-        self.self_referencing = {s.table for s in stages for r in s.references if r.target_table == s.table}
-        self.quarantines = [kept for table in self.tables for kept in self._kept(table, "quarantine")]
-        self.changes = [kept for table in self.tables for kept in self._kept(table, REPOINTED)]
-        self.fills = [kept for table in self.tables for kept in self._kept(table, FILLED)]
-        self.all = (*self.quarantines, *self.changes, *self.fills)
-        runs = book("DedupeRun", apps=apps, using=using)
-        self.later_runs = runs.filter(pk__gt=run.pk).exclude(state=states.UNDONE).exists()
+        self.rows_first = {s.table for s in stages if s.table in s.targets and not frees_keys(s, using=using)}
+        self.checks = UndoChecks(
+            run=run.pk,
+            # A page may try an undo out while another process carries it out.
+            refusals=f"integrity_undo_{run.pk}" + (f"_{token_hex(4)}" if dry_run else ""),
+            root_table=root.table,
+            quarantines=self._kept("quarantine"),
+            changes=self._kept(REPOINTED),
+            fills=self._kept(FILLED),
+            later_runs=self._are_later_runs(),
+            rows=self.rows,
+            apps=apps,
+            using=using,
+        )
 
-    def _kept(self, table: str, kind: str) -> list[Kept]:
-        """The table's side tables that hold anything of this run."""
-        return list(kept_of(self.run.pk, table, kind=kind, apps=self.apps, using=self.using))
+    def _kept(self, kind: str) -> tuple[Kept, ...]:
+        """The side tables of a kind that hold anything of this run."""
+        found = (kept_of(self.run.pk, table, kind=kind, apps=self.apps, using=self.using) for table in self.tables)
+        return tuple(chain.from_iterable(found))
 
-    def undo(self, *, groups: Sequence[int], dry_run: bool, report: Report) -> UndoSummary:
-        if dry_run:  # a page may try an undo out while another process carries it out
-            self.refusals += f"_{token_hex(4)}"
-        self.rows.drop(self.refusals)
-        self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=self.refusals))
+    def _are_later_runs(self) -> bool:
+        runs = book("DedupeRun", apps=self.apps, using=self.using)
+        return bool(runs.filter(pk__gt=self.run.pk).exclude(state=states.UNDONE).exists())
+
+    def undo(self, *, groups: Sequence[int], report: Report) -> UndoSummary:
+        refusals = self.checks.refusals
+        self.rows.drop(refusals)
+        self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=refusals))
         try:
             done: Counter[str] = Counter()
             spans = self._spans(groups)
             for n, span in enumerate(spans):
                 report(Progress(step="restoring", done=n, total=len(spans)))
-                done += self._check_only(span) if dry_run else self._undo_span(span)
-            refused = self._refused()
+                done += self._check_only(span) if self.dry_run else self._undo_span(span)
+            refused = self.checks.summary()
         finally:
-            self.rows.drop(self.refusals)
-        if not dry_run:
+            self.rows.drop(refusals)
+        if not self.dry_run:
             self._close(restored_any=any(done.values()))
         return UndoSummary(
             run=self.run.pk,
@@ -124,7 +137,7 @@ class _Undo:
             kept=tuple(
                 f"rows of {kept.table} come back without {', '.join(kept.gone)}, which the table has no more; "
                 f"the values stay in {kept.name} until they are purged"
-                for kept in self.quarantines
+                for kept in self.checks.quarantines
                 if kept.gone and not kept.blocked
             ),
         )
@@ -135,7 +148,7 @@ class _Undo:
             " UNION ",
             (
                 compose("SELECT integrity_unit, integrity_group, integrity_run FROM {name}", name=kept.name)
-                for kept in self.all
+                for kept in self.checks.all
             ),
         )
         if not kept:
@@ -160,59 +173,64 @@ class _Undo:
         try:
             with self.rows.batch(lock_timeout=conf.lock_timeout()):
                 self._lock()
-                self._refuse(span)
+                self.checks.refuse(span)
                 return self._restore(span)
         except (IntegrityError, DataError, _Unlike) as error:
             low, high = span
             if high - low == 1:
-                self._note(high, str(error).strip().splitlines()[0])
+                self.checks.note(high, str(error).strip().splitlines()[0])
                 return Counter()
             middle = (low + high) // 2
             return self._undo_span((middle, high)) + self._undo_span((low, middle))
 
     def _check_only(self, span: Span) -> Counter[str]:
-        self._refuse(span)
+        self.checks.refuse(span)
         return Counter(
-            restored=sum(self._count(kept, span) for kept in self.quarantines),
-            repointed=sum(self._count(kept, span) for kept in self.changes),
+            restored=sum(self._count(kept, span) for kept in self.checks.quarantines),
+            repointed=sum(self._count(kept, span) for kept in self.checks.changes),
         )
 
     def _lock(self) -> None:
         runs = type(self.run)._base_manager.using(self.using).select_for_update()
         at_work = runs.get(pk=self.run.pk).state == states.RUNNING
-        if at_work or not self.rows.claim_table(self.root_table):
-            raise states.WrongState(f"A run is changing table {self.root_table!r} just now; undo when it has ended.")
+        if at_work or not self.rows.claim_table(self.checks.root_table):
+            raise states.WrongState(
+                f"A run is changing table {self.checks.root_table!r} just now; undo when it has ended."
+            )
 
     def _restore(self, span: Span) -> Counter[str]:
         done: Counter[str] = Counter()
-        for kept in self.fills:
+        for kept in self.checks.fills:
             if not kept.blocked:
                 self._point_back(kept, span)
+        self.rows.defer_constraints()
         for table in self.tables:
             # Columns go back one by one; halfway, a row may hold what another holds that is still in quarantine.
-            # Where a table references itself, that other row may be the one to point back at.
-            if table not in self.self_referencing:
+            if table not in self.rows_first:
                 done["repointed"] += self._point_all_back(table, span)
-            for kept in self.quarantines:
+            for kept in self.checks.quarantines:
                 if kept.table == table and not kept.blocked:
                     done["restored"] += self._put_back(kept, span)
-            if table in self.self_referencing:
+            # Where a table references itself, the row to point back at may be one of those.
+            if table in self.rows_first:
                 done["repointed"] += self._point_all_back(table, span)
-        for kept in self.all:
+        for kept in self.checks.all:
             if not kept.blocked:
                 self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
 
     def _point_all_back(self, table: str, span: Span) -> int:
-        return sum(self._point_back(kept, span) for kept in self.changes if kept.table == table and not kept.blocked)
+        return sum(
+            self._point_back(kept, span) for kept in self.checks.changes if kept.table == table and not kept.blocked
+        )
 
     def _put_back(self, kept: Kept, span: Span) -> int:
         restored = self.rows.restore(
             table=kept.table,
             names=kept.names,
             source=kept.name,
-            condition=self._of_span("q"),
+            condition=self.checks.of_span("q"),
             params=(self.run.pk, *span),
             fallbacks=kept.fallbacks,
         )
@@ -228,7 +246,7 @@ class _Undo:
             name=kept.name,
             table=kept.table,
             same=on("t", kept.pk, "q", kept.pk),
-            of_span=self._of_span("q"),
+            of_span=self.checks.of_span("q"),
             column=name,
             differs=SQL(self.rows.differs),
         )
@@ -243,7 +261,7 @@ class _Undo:
                 column=kept.column,
                 name=kept.name,
                 same=on(kept.table, kept.pk, "q", kept.change_pk),
-                of_span=self._of_span("q"),
+                of_span=self.checks.of_span("q"),
             ),
             (self.run.pk, *span),
         )
@@ -259,7 +277,9 @@ class _Undo:
         return done
 
     def _count(self, kept: Kept, span: Span) -> int:
-        query = compose("SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q"))
+        query = compose(
+            "SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")
+        )
         return int(self.rows.value(query, (self.run.pk, *span)))
 
     def _forget(self, kept: Kept, span: Span) -> None:
@@ -267,170 +287,12 @@ class _Undo:
         if kept.gone:
             keep = "UPDATE {name} AS q SET integrity_run = -integrity_run WHERE {of_span} AND ({has_values})"
             self.rows.execute(
-                compose(keep, name=kept.name, of_span=self._of_span("q"), has_values=any_of(kept.gone, "q")),
+                compose(keep, name=kept.name, of_span=self.checks.of_span("q"), has_values=any_of(kept.gone, "q")),
                 (self.run.pk, *span),
             )
         self.rows.execute(
-            compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self._of_span("q")),
+            compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")),
             (self.run.pk, *span),
-        )
-
-    def _of_span(self, alias: str) -> SQL:
-        return compose(
-            "{q}.integrity_run = %s AND {q}.integrity_unit > %s AND {q}.integrity_unit <= %s "
-            "AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {q}.integrity_unit)",
-            q=alias,
-            refusals=self.refusals,
-        )
-
-    def _refuse(self, span: Span) -> None:
-        """Find the units of a span that cannot go back, and note why."""
-        for kept in self.all:
-            if kept.blocked:
-                self._refuse_all(kept, span)
-        if self.later_runs:
-            self._refuse_touched_later(span)
-        for kept in self.quarantines:
-            if kept.blocked:
-                continue
-            self._refuse_where(kept, span, kept.pk, kept.pk, "a row with the same primary key is there again")
-            for index in get_catalogue(using=self.using).indexes(kept.table):
-                key = tuple(name for name in index.columns if name is not None)
-                usable = index.unique and index.valid and index.predicate is None and len(key) == len(index.columns)
-                if usable and not index.primary and set(key) <= set(kept.names):
-                    self._refuse_where(
-                        kept,
-                        span,
-                        key,
-                        key,
-                        f"unique {'constraint' if index.constraint else 'index'} {index.name} of {kept.table} is in "
-                        "place; lift it first (reverse the migration that added it), then undo",
-                    )
-            if kept.table == self.root_table and kept.whole:
-                self._refuse_edited_survivors(kept, span)
-        for kept in (*self.changes, *self.fills):
-            if not kept.blocked:
-                self._refuse_edited_references(kept, span)
-
-    def _refuse_all(self, kept: Kept, span: Span) -> None:
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q WHERE {of_span}
-                """,
-                refusals=self.refusals,
-                name=kept.name,
-                of_span=self._of_span("q"),
-            ),
-            (kept.blocked, self.run.pk, *span),
-        )
-
-    def _refuse_touched_later(self, span: Span) -> None:
-        """Refuse units whose survivors or references a later run has removed or changed: it must be undone first."""
-        for kept in self.all:
-            if kept.blocked:
-                continue
-            survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
-            rows = kept.change_pk if kept.column else survivors
-            for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
-                self._refuse_later(kept, span, rows, side.name, kept.pk)
-            for kind in (REPOINTED, FILLED) if kept.column else ():
-                for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
-                    if side.columns[-1][0] == kept.column:
-                        self._refuse_later(kept, span, rows, side.name, kept.change_pk)
-
-    def _refuse_later(self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str]) -> None:
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT q.integrity_unit, q.integrity_group,
-                       'run ' || CAST(MAX(l.integrity_run) AS text) || ' has changed the same rows since; undo it first'
-                FROM {name} AS q JOIN {side} AS l ON {same} AND l.integrity_run > q.integrity_run
-                WHERE {of_span} GROUP BY q.integrity_unit, q.integrity_group
-                """,
-                refusals=self.refusals,
-                name=kept.name,
-                side=side,
-                same=on("q", own, "l", theirs),
-                of_span=self._of_span("q"),
-            ),
-            (self.run.pk, *span),
-        )
-
-    def _refuse_where(self, kept: Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str) -> None:
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q JOIN {table} AS t ON {same}
-                WHERE {of_span}
-                """,
-                refusals=self.refusals,
-                name=kept.name,
-                table=kept.table,
-                same=on("q", own, "t", theirs),
-                of_span=self._of_span("q"),
-            ),
-            (reason, self.run.pk, *span),
-        )
-
-    def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
-        survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
-        self._refuse_left_join(
-            kept,
-            span,
-            same=on("t", kept.pk, "q", survivors),
-            edited=compose(
-                "{fp} <> q.integrity_survivor_fp", fp=self.rows.fingerprint(kept.table, kept.names, alias="t")
-            ),
-            reason="the survivor was changed or deleted since",
-        )
-
-    def _refuse_edited_references(self, kept: Kept, span: Span) -> None:
-        self._refuse_left_join(
-            kept,
-            span,
-            same=on("t", kept.pk, "q", kept.change_pk),
-            edited=SQL(f"t.{identifier(kept.column)} {self.rows.differs} q.new"),
-            reason=f"a row of {kept.table} that was repointed was changed or deleted since",
-        )
-
-    def _refuse_left_join(self, kept: Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
-                FROM {name} AS q LEFT JOIN {table} AS t ON {same}
-                WHERE {of_span} AND (t.{pk1} IS NULL OR {edited})
-                """,
-                refusals=self.refusals,
-                name=kept.name,
-                table=kept.table,
-                same=same,
-                of_span=self._of_span("q"),
-                pk1=kept.pk[0],
-                edited=edited,
-            ),
-            (reason, self.run.pk, *span),
-        )
-
-    def _note(self, unit: int, reason: str) -> None:
-        self.rows.execute(
-            compose("INSERT INTO {refusals} (unit, grp, reason) VALUES (%s, %s, %s)", refusals=self.refusals),
-            (unit, unit, reason),
-        )
-
-    def _refused(self) -> tuple[Refusal, ...]:
-        query = compose(
-            "SELECT reason, COUNT(DISTINCT grp), MIN(grp) FROM {refusals} GROUP BY reason ORDER BY 2 DESC, 1",
-            refusals=self.refusals,
-        )
-        return tuple(
-            Refusal(reason=reason, groups=int(groups), example=f"group {group}")
-            for reason, groups, group in self.rows.fetch(query)
         )
 
     def _close(self, *, restored_any: bool) -> None:
@@ -441,7 +303,7 @@ class _Undo:
                     compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=kept.name), (self.run.pk,)
                 )
             )
-            for kept in self.all
+            for kept in self.checks.all
         )
         if left == 0:
             states.move_to(self.run, states.UNDONE, using=self.using, finished_at=Now())

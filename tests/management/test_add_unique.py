@@ -149,7 +149,7 @@ def test_the_alembic_revision_does_it_and_may_be_run_again(clean: Database, call
     revision: dict[str, Any] = {}
     exec(compile(call(*ASKED, "--alembic").out, "revision.py", "exec"), revision)  # noqa: S102 - what is under test
     url = "postgresql+psycopg://" + clean.url.removeprefix("postgresql://")
-    with sqlalchemy.create_engine(url).connect() as own:
+    with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as own:
         context = MigrationContext.configure(own)
         for _ in range(2):
             with context.begin_transaction(), Operations.context(context):

@@ -47,9 +47,12 @@ class PostgreSQLRows(Rows):
         finally:
             self.execute(SQL("SET session_replication_role = origin"))
 
+    def defer_constraints(self) -> None:
+        self.execute(SQL("SET CONSTRAINTS ALL DEFERRED"))
+
     def check_constraints_now(self) -> None:
         self.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
-        self.execute(SQL("SET CONSTRAINTS ALL DEFERRED"))
+        self.defer_constraints()
 
     def claim_table(self, table: str) -> bool:
         return bool(self.value(SQL("SELECT pg_try_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (table,)))

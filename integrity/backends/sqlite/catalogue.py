@@ -97,6 +97,7 @@ class SQLiteCatalogue:
             target_table=target,
             target_columns=target_columns,
             on_delete=parts[0][3],
+            deferrable=True,  # for one transaction, by PRAGMA defer_foreign_keys, whatever it was declared
         )
 
     def referencing(self, table: str) -> tuple[ForeignKey, ...]:

@@ -56,6 +56,9 @@ class SQLiteRows(Rows):
         finally:
             connection.transaction_mode = before
 
+    def defer_constraints(self) -> None:
+        self.execute(SQL("PRAGMA defer_foreign_keys = ON"))
+
     def claim_table(self, table: str) -> bool:
         return True
 

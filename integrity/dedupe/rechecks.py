@@ -1,0 +1,158 @@
+"""Before a span is resolved: lock what it touches, and refuse every unit that is not as it was when planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from integrity.backends.rows import Rows, in_span
+from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.dedupe.maps import key_changes
+from integrity.dedupe.pointing import points_at_staged
+from integrity.dedupe.stages import Stage, StagedReference
+from integrity.dedupe.target import Target
+
+Span = tuple[int, int]
+"""Units from (excluding the first, including the last)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recheck:
+    """Compares the stages of a plan with the rows as they are now."""
+
+    target: Target
+    root: Stage
+    children: tuple[Stage, ...]
+    """Every stage of rows that reference others, those without rows included: such rows may have come since."""
+    staged: tuple[Stage, ...]
+    """The stages that hold rows, the root first."""
+    rows: Rows
+    refusals: str
+    indexed_key: bool
+
+    def check(self, span: Span) -> None:
+        """Lock what the span touches, and refuse every unit that is not as it was when it was planned."""
+        for stage in self.staged:
+            self.rows.lock_and_compare(
+                table=stage.table,
+                stage=stage.name,
+                pk=stage.pk,
+                changed=self._changed(stage),
+                refusals=self.refusals,
+                span=span,
+            )
+        for stage in (s for s in self.staged if not s.fills):
+            for other in self.children:
+                self._refuse_unplanned_references(stage, other, span)
+        if self.indexed_key:
+            self.refuse_joined(span)
+
+    def refuse_joined(self, span: Span) -> None:
+        """Refuse units whose key has more rows now than were planned."""
+        keyed = self.target.keyed_rows()
+        k = tuple(f"k{n}" for n in range(1, len(self.target.key.expressions) + 1))
+        same = "=" if self.target.key.nulls_distinct else self.rows.same
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT r.unit, r.grp, 'joined'
+                FROM {root} AS r JOIN ({keyed}) AS i ON {same_key} LEFT JOIN {root} AS o ON {same_row}
+                WHERE r.pos = 1 AND o.{p1} IS NULL AND {in_span}
+                """,
+                refusals=self.refusals,
+                root=self.root.name,
+                keyed=keyed.sql,
+                same_key=on("r", k, "i", k, same=same),
+                same_row=on("o", self.root.p, "i", self.root.p),
+                p1=self.root.p[0],
+                in_span=in_span(self.refusals),
+            ),
+            (*keyed.params, *span),
+        )
+
+    def _changed(self, stage: Stage) -> SQL:
+        """Condition on ``t`` (the row now) and ``r`` (its stage): it is not as planned."""
+        edited = compose("{fp} <> r.fp", fp=self.rows.fingerprint(stage.table, stage.columns, alias="t"))
+        if not stage.references:
+            return edited
+        moved = joined(
+            " OR ",
+            (
+                f"(r.{identifier(old)} IS NOT NULL AND t.{identifier(column)} {self.rows.differs} r.{identifier(old)})"
+                for reference in stage.references
+                for column, old in zip(reference.columns, reference.old, strict=True)
+            ),
+        )
+        return compose("CASE WHEN r.action = 'remove' THEN {edited} ELSE {moved} END", edited=edited, moved=moved)
+
+    def _refuse_unplanned_references(self, stage: Stage, other: Stage, span: Span) -> None:
+        """Refuse units whose removed rows are referenced by a row that the plan does not know."""
+        for query in self._references_to_removed(stage, other):
+            self.rows.execute(
+                compose(
+                    "INSERT INTO {refusals} (unit, grp, reason) "
+                    "SELECT DISTINCT unit, grp, 'referenced' FROM ({found}) AS q",
+                    refusals=self.refusals,
+                    found=query,
+                ),
+                span,
+            )
+
+    def _references_to_removed(self, stage: Stage, other: Stage) -> list[SQL]:
+        """Queries of the units in which a row of ``other``'s table references a removed row of ``stage``, unplanned."""
+        return [
+            compose(
+                """
+                SELECT r.unit, r.grp FROM {stage} AS r {target}
+                JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
+                WHERE {goes} AND {in_span} AND o.{p1} IS NULL {own_planned}
+                """,
+                stage=stage.name,
+                goes=_goes(stage, reference),
+                target=_target_of(reference, stage),
+                other=other.name,
+                other_table=other.table,
+                points=points_at_staged(reference, stage, self.rows),
+                is_planned=_is_planned(reference, other),
+                own=self._own_plan(other, join=True),
+                own_planned=self._own_plan(other, join=False),
+                p1=other.p[0],
+                in_span=in_span(self.refusals),
+            )
+            for reference in other.references
+            if reference.target_table == stage.table and (not reference.inside or stage is self.root)
+        ]
+
+    def _own_plan(self, other: Stage, *, join: bool) -> SQL:
+        """In a table that references itself, a row that is itself removed does not count as a reference."""
+        if other.table != self.root.table:
+            return SQL("")
+        if not join:
+            return compose("AND own.{p1} IS NULL", p1=self.root.p[0])
+        return compose(
+            "LEFT JOIN {root} AS own ON {same} AND own.action = 'remove'",
+            root=self.root.name,
+            same=on("own", self.root.p, "c", other.pk),
+        )
+
+
+def _target_of(reference: StagedReference, stage: Stage) -> SQL:
+    """A join to the removed row itself, where the reference does not hold its primary key."""
+    if reference.inside or reference.target_columns == stage.pk:
+        return SQL("")
+    return compose("JOIN {table} AS t ON {same}", table=stage.table, same=on("t", stage.pk, "r", stage.p))
+
+
+def _is_planned(reference: StagedReference, other: Stage) -> SQL:
+    """Condition: ``o`` is the stage of ``c``, and knew it to hold what it holds now."""
+    same_row = on("o", other.p, "c", other.pk)
+    if reference.inside:
+        return same_row
+    return joined(" AND ", (same_row, on("o", reference.old, "c", reference.columns)))
+
+
+def _goes(stage: Stage, reference: StagedReference) -> SQL:
+    """Condition: the staged row ``r`` goes, or gets another key than the reference knows it by."""
+    changes = key_changes(stage, reference.target_columns)
+    moved = joined("", (compose(" OR r.{new} IS NOT NULL", new=new) for new in changes))
+    return SQL(f"(r.action = 'remove'{moved})")

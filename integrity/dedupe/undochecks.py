@@ -1,0 +1,218 @@
+"""What stands in the way of an undo: units that would not come back as they were, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.apps.registry import Apps
+
+from integrity.backends import Index, get_catalogue
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.dedupe.kept import Kept
+from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
+from integrity.dedupe.rechecks import Span
+from integrity.dedupe.results import Refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoChecks:
+    """Notes in the table ``refusals`` which units of a run cannot go back."""
+
+    run: int
+    refusals: str
+    root_table: str
+    quarantines: tuple[Kept, ...]
+    changes: tuple[Kept, ...]
+    fills: tuple[Kept, ...]
+    later_runs: bool
+    """Whether there were runs after this one that may have changed the same rows."""
+    rows: Rows
+    apps: Apps
+    using: str
+
+    @property
+    def all(self) -> tuple[Kept, ...]:
+        """All side tables that hold anything of the run."""
+        return (*self.quarantines, *self.changes, *self.fills)
+
+    def refuse(self, span: Span) -> None:
+        """Find the units of a span that cannot go back, and note why."""
+        for kept in self.all:
+            if kept.blocked:
+                self._refuse_all(kept, span)
+        if self.later_runs:
+            self._refuse_touched_later(span)
+        for kept in self.quarantines:
+            if kept.blocked:
+                continue
+            self._refuse_where(kept, span, kept.pk, kept.pk, "a row with the same primary key is there again")
+            for index in get_catalogue(using=self.using).indexes(kept.table):
+                if _is_plain(index) and set(index.columns) <= set(kept.names):
+                    self._refuse_duplicates(kept, index, span)
+            if kept.table == self.root_table and kept.whole:
+                self._refuse_edited_survivors(kept, span)
+        for kept in (*self.changes, *self.fills):
+            if not kept.blocked:
+                self._refuse_edited_references(kept, span)
+
+    def of_span(self, alias: str) -> SQL:
+        return compose(
+            "{q}.integrity_run = %s AND {q}.integrity_unit > %s AND {q}.integrity_unit <= %s "
+            "AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {q}.integrity_unit)",
+            q=alias,
+            refusals=self.refusals,
+        )
+
+    def _refuse_all(self, kept: Kept, span: Span) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q WHERE {of_span}
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                of_span=self.of_span("q"),
+            ),
+            (kept.blocked, self.run, *span),
+        )
+
+    def _refuse_touched_later(self, span: Span) -> None:
+        """Refuse units whose survivors or references a later run has removed or changed: it must be undone first."""
+        for kept in self.all:
+            if kept.blocked:
+                continue
+            survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+            rows = kept.change_pk if kept.column else survivors
+            for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
+                self._refuse_later(kept, span, rows, side.name, kept.pk)
+            for kind in (REPOINTED, FILLED) if kept.column else ():
+                for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
+                    if side.columns[-1][0] == kept.column:
+                        self._refuse_later(kept, span, rows, side.name, kept.change_pk)
+
+    def _refuse_later(self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str]) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT q.integrity_unit, q.integrity_group,
+                       'run ' || CAST(MAX(l.integrity_run) AS text) || ' has changed the same rows since; undo it first'
+                FROM {name} AS q JOIN {side} AS l ON {same} AND l.integrity_run > q.integrity_run
+                WHERE {of_span} GROUP BY q.integrity_unit, q.integrity_group
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                side=side,
+                same=on("q", own, "l", theirs),
+                of_span=self.of_span("q"),
+            ),
+            (self.run, *span),
+        )
+
+    def _refuse_where(
+        self, kept: Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str, *, unless: str = ""
+    ) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q JOIN {table} AS t ON {same}
+                WHERE {of_span} {unless}
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                table=kept.table,
+                same=on("q", own, "t", theirs),
+                of_span=self.of_span("q"),
+                unless=SQL(unless),
+            ),
+            (reason, self.run, *span),
+        )
+
+    def _refuse_duplicates(self, kept: Kept, index: Index, span: Span) -> None:
+        """Refuse rows whose key is held by another row now, unless that one itself gets another key by going back."""
+        key = tuple(name for name in index.columns if name)
+        going_back = joined(
+            "",
+            (
+                compose(
+                    " AND NOT EXISTS (SELECT 1 FROM {changes} AS b WHERE b.integrity_run = {run} AND {same})",
+                    changes=change.name,
+                    run=SQL(str(int(self.run))),
+                    same=on("b", change.change_pk, "t", change.pk),
+                )
+                for change in self.changes
+                if change.table == kept.table and change.column in key
+            ),
+        )
+        kind = "constraint" if index.constraint else "index"
+        reason = (
+            f"unique {kind} {index.name} of {kept.table} is in place; "
+            "lift it first (reverse the migration that added it), then undo"
+        )
+        self._refuse_where(kept, span, key, key, reason, unless=going_back)
+
+    def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
+        survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+        self._refuse_left_join(
+            kept,
+            span,
+            same=on("t", kept.pk, "q", survivors),
+            edited=compose(
+                "{fp} <> q.integrity_survivor_fp", fp=self.rows.fingerprint(kept.table, kept.names, alias="t")
+            ),
+            reason="the survivor was changed or deleted since",
+        )
+
+    def _refuse_edited_references(self, kept: Kept, span: Span) -> None:
+        self._refuse_left_join(
+            kept,
+            span,
+            same=on("t", kept.pk, "q", kept.change_pk),
+            edited=SQL(f"t.{identifier(kept.column)} {self.rows.differs} q.new"),
+            reason=f"a row of {kept.table} that was repointed was changed or deleted since",
+        )
+
+    def _refuse_left_join(self, kept: Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
+                FROM {name} AS q LEFT JOIN {table} AS t ON {same}
+                WHERE {of_span} AND (t.{pk1} IS NULL OR {edited})
+                """,
+                refusals=self.refusals,
+                name=kept.name,
+                table=kept.table,
+                same=same,
+                of_span=self.of_span("q"),
+                pk1=kept.pk[0],
+                edited=edited,
+            ),
+            (reason, self.run, *span),
+        )
+
+    def note(self, unit: int, reason: str) -> None:
+        self.rows.execute(
+            compose("INSERT INTO {refusals} (unit, grp, reason) VALUES (%s, %s, %s)", refusals=self.refusals),
+            (unit, unit, reason),
+        )
+
+    def summary(self) -> tuple[Refusal, ...]:
+        query = compose(
+            "SELECT reason, COUNT(DISTINCT grp), MIN(grp) FROM {refusals} GROUP BY reason ORDER BY 2 DESC, 1",
+            refusals=self.refusals,
+        )
+        return tuple(
+            Refusal(reason=reason, groups=int(groups), example=f"group {group}")
+            for reason, groups, group in self.rows.fetch(query)
+        )
+
+
+def _is_plain(index: Index) -> bool:
+    """Whether it makes plain columns of all rows unique; the database itself judges what others refuse."""
+    return index.unique and index.valid and not index.primary and index.predicate is None and None not in index.columns
