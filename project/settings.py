@@ -6,6 +6,7 @@
 ``INTEGRITY_SYSTEMS``         comma-separated: the systems whose tables that database holds
 ``EMBEDDING_PROVIDER``        who makes vectors: ``offline`` (unset), ``openai``, ``sentence-transformers``
 ``EMBEDDING_MODEL``           the provider's model; unset: its own default
+``EMBEDDING_MODEL_PATH``      the folder of that model here, for ``sentence-transformers``; unset: found by its name
 ``EMBEDDING_DIMENSIONS``      numbers per vector; unset: the provider's own default
 ``EMBEDDING_LEASE``           seconds for which a dead worker's messages stay hidden; unset: 60
 ``OPENAI_BASE_URL``           any server that speaks OpenAI's API; read by the SDK, as is ``OPENAI_API_KEY``
@@ -64,6 +65,8 @@ if unknown := sorted(set(INTEGRITY_SYSTEMS) - set(SYSTEMS)):
 INTEGRITY_EMBEDDING_PROVIDER: dict[str, object] = {"name": os.environ.get("EMBEDDING_PROVIDER", "offline")}
 if model := os.environ.get("EMBEDDING_MODEL"):
     INTEGRITY_EMBEDDING_PROVIDER["model"] = model
+if path := os.environ.get("EMBEDDING_MODEL_PATH"):
+    INTEGRITY_EMBEDDING_PROVIDER["path"] = path
 if dimensions := _number("EMBEDDING_DIMENSIONS", default=0):
     INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = dimensions
 INTEGRITY_EMBEDDING_LEASE = _number("EMBEDDING_LEASE", default=60)

@@ -13,7 +13,7 @@ from integrity.exceptions import IntegrityAppError
 
 PATIENCE = 60.0  # seconds for a worker to get somewhere
 _ENVIRONMENT = {"EMBEDDING_PROVIDER": "offline", "EMBEDDING_LEASE": "2"}
-_FOREIGN = ("EMBEDDING_MODEL", "EMBEDDING_DIMENSIONS")  # options of somebody else's provider
+_FOREIGN = ("EMBEDDING_MODEL", "EMBEDDING_MODEL_PATH", "EMBEDDING_DIMENSIONS")  # options of somebody else's provider
 
 
 class WorkerFailed(IntegrityAppError):

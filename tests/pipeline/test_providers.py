@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -52,6 +56,52 @@ def test_splitting_loses_no_visible_character_and_keeps_to_the_length(text: str,
 
     assert "".join("".join(chunks).split()) == "".join(text.split())
     assert all(0 < len(chunk) <= longest for chunk in chunks)
+
+
+class Model:
+    """As much of the package's class as the provider uses."""
+
+    loaded: ClassVar[list[tuple[str, str | None]]] = []
+
+    def __init__(self, name: str, *, device: str | None = None) -> None:
+        if device == "cuda":
+            raise AssertionError("Torch not compiled with CUDA enabled")
+        self.loaded.append((name, device))
+
+    def encode(self, texts: list[str], **_: object) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        return np.ones((len(texts), 3), dtype=np.float32)
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> type[Model]:
+    """Let the optional package be there."""
+    monkeypatch.setattr(Model, "loaded", [])
+    monkeypatch.setitem(sys.modules, "sentence_transformers", ModuleType("sentence_transformers"))
+    monkeypatch.setattr(sys.modules["sentence_transformers"], "SentenceTransformer", Model, raising=False)
+    return Model
+
+
+def test_workers_that_share_a_local_model_load_it_once_from_its_folder(package: type[Model]) -> None:
+    provider = SentenceTransformersProvider(model="tiny", dimensions=3, path="/models/tiny")
+    meeting = threading.Barrier(4)
+
+    def embed(text: str) -> tuple[int, ...]:
+        meeting.wait(30)
+        return provider.embed([text]).shape
+
+    with ThreadPoolExecutor(4) as threads:
+        shapes = list(threads.map(embed, "abcd"))
+
+    assert shapes == [(1, 3)] * 4
+    assert (provider.model, package.loaded) == ("tiny", [("/models/tiny", None)])
+
+
+@pytest.mark.usefixtures("package")
+def test_a_missing_device_and_a_wrong_length_are_faults_of_the_settings() -> None:
+    with pytest.raises(ProviderMisconfigured, match="'tiny' cannot be loaded: Torch not compiled with CUDA"):
+        SentenceTransformersProvider(model="tiny", dimensions=3, device="cuda").embed(["text"])
+    with pytest.raises(ProviderMisconfigured, match="3 numbers; it was declared with 4"):
+        SentenceTransformersProvider(model="tiny", dimensions=4).embed(["text"])
 
 
 def test_a_missing_package_says_what_to_install() -> None:
