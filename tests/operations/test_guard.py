@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection
 from psycopg import IsolationLevel
 
 from integrity.backends.postgresql.definition import wanted_index
+from integrity.backends.postgresql.guardkeys import GuardKeys
 from integrity.backends.postgresql.guards import Guard
 from tests.databases import Database
 from tests.operations.books import KEY, book_state, insert, make_table, some_books
@@ -230,20 +231,20 @@ def test_racing_writers_leave_no_new_duplicate(guarded: Database, level: Isolati
 def test_rows_written_while_the_guard_is_filled_are_known_to_it(postgres_database: Database) -> None:
     make_table()
     some_books(1200)
-    original = Guard._fill_batch
+    original = GuardKeys._fill_batch
     seen: list[object] = []
 
     def fill_with_interference(
-        guard: Guard, last: tuple[object, ...] | None, size: int
+        keys: GuardKeys, last: tuple[object, ...] | None, size: int
     ) -> tuple[int, tuple[object, ...]]:
         if not seen:  # before the first batch, when the trigger is there and no key is known yet
             postgres_database.execute("INSERT INTO book (id, isbn, shelf) VALUES (-1, 'isbn 700', 0)")
             postgres_database.execute("INSERT INTO book (id, isbn, shelf) VALUES (-2, 'brand new', 0)")
         seen.append(last)
-        return original(guard, last, size)
+        return original(keys, last, size)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Guard, "_fill_batch", fill_with_interference)
+        patch.setattr(GuardKeys, "_fill_batch", fill_with_interference)
         make_guard()
 
     assert len(seen) > 1

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Deferrable, Q, UniqueConstraint
 
 from integrity.backends import get_catalogue
-from integrity.backends.postgresql.guards import Guard
+from integrity.backends.postgresql.guardkeys import GuardKeys
 from integrity.dedupe import InvalidRule
 from integrity.models import DedupeRun
 from integrity.operations import AddUniqueConstraintOnline, OperationRefused, RemoveUniqueConstraintOnline
@@ -266,12 +266,12 @@ def test_a_short_statement_timeout_does_not_end_the_work(
     make_table()
     seen: list[Any] = []
 
-    def settle(guard: Guard, *, say: Any) -> None:
+    def settle(keys: GuardKeys, *, say: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")
             seen.append(cursor.fetchone())
 
-    monkeypatch.setattr(Guard, "settle", settle)
+    monkeypatch.setattr(GuardKeys, "settle", settle)
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '30s'")
 
@@ -312,11 +312,11 @@ def test_writing_past_the_guard_is_noticed_and_repaired(
 ) -> None:
     make_table()
     some_books(20, duplicates=3)
-    settled = Guard.settle
+    settled = GuardKeys.settle
     sneaked: list[bool] = []
 
-    def settle(guard: Guard, *, say: Any) -> None:
-        settled(guard, say=say)
+    def settle(keys: GuardKeys, *, say: Any) -> None:
+        settled(keys, say=say)
         if not sneaked:
             sneaked.append(True)
             with closing(postgres_database.connect()) as own:
@@ -324,7 +324,7 @@ def test_writing_past_the_guard_is_noticed_and_repaired(
                 own.execute("INSERT INTO book (id, isbn, shelf, pages) VALUES (80000, 'isbn 1', 1, 999)")
                 own.commit()
 
-    monkeypatch.setattr(Guard, "settle", settle)
+    monkeypatch.setattr(GuardKeys, "settle", settle)
 
     add().forwards()
 

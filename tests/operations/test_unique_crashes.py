@@ -19,10 +19,10 @@ from tests.waiting import eventually
 # Where the process stops: the method that it has just entered.
 STEPS = {
     "before the guard": "integrity.backends.postgresql.guards:Guard._create",
-    "while the guard is filled": "integrity.backends.postgresql.guards:Guard._mark_many",
+    "while the guard is filled": "integrity.backends.postgresql.guardkeys:GuardKeys._mark_many",
     "before duplicates are removed": "integrity.dedupe.plan:discard_stale_plans",
     "inside a batch": "integrity.dedupe.resolver:Resolver.resolve",
-    "before the guard is settled": "integrity.backends.postgresql.guards:Guard.settle",
+    "before the guard is settled": "integrity.backends.postgresql.guardkeys:GuardKeys.settle",
     "before the build": "integrity.backends.postgresql.builds:build",
     "before the constraint is attached": "integrity.backends.postgresql.unique:_Addition._close",
     "before the guard is dropped": "integrity.backends.postgresql.unique:drop_guard_now",

@@ -152,7 +152,7 @@ class _Addition:
     def _build_without_duplicates(self, guard: Guard) -> None:
         for attempt in range(1, _TRIES + 1):
             self.wanted.remove()
-            guard.settle(say=self.say)
+            guard.keys.settle(say=self.say)
             try:
                 self._build()
             except IntegrityError as error:
