@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
-from integrity.models import CourseFile
+from integrity.models import CourseFile, FileState
 from integrity.queue import KeyedQueue
+from integrity.signals import pipeline_step
 
 PATIENCE: Final = timedelta(seconds=5)
 
@@ -34,6 +35,7 @@ def serve_finished(files: Collection[UUID], *, queue: KeyedQueue) -> list[UUID]:
             """),
             (idle,),
         )
+        pipeline_step.send(sender=FileState, using=queue.using, step="version locked")
         return serve_locked(idle, using=queue.using)
 
 

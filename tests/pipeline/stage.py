@@ -58,6 +58,10 @@ class Actor:
         self._go_on.set()
         self._thread.join(PATIENCE)
 
+    def loses_its_connection(self) -> None:
+        """End its connection, and with it its transaction: all that the database sees of a process that was killed."""
+        fetch("SELECT pg_terminate_backend(%s)", self._pid)
+
     def is_blocked(self) -> None:
         """Return once it waits for a lock.
 

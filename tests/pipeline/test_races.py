@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from integrity.pipeline import cancel_jobs, delete_file, purge_orphans, reconcile, redrive, remove_old
+from integrity.pipeline import Processed, cancel_jobs, delete_file, purge_orphans, reconcile, redrive, remove_old
+from integrity.pipeline.jobs import JOB_TYPE
 from tests.pipeline.library import Library, assert_complete, assert_sound, execute, fetch, words
 from tests.pipeline.providers import Scripted
 from tests.pipeline.stage import Actor
@@ -244,6 +245,92 @@ def test_a_redrive_while_a_worker_commits_another_chunk_of_the_file_is_not_in_it
     assert_complete(library, processed.file, version=1, chunks=4)
 
 
+def test_a_worker_that_would_serve_a_file_during_a_redrive_waits_and_does_not(library: Library) -> None:
+    """The first lock that they share is the file's, where the worker wants it alone: when it changes what is served."""
+    processed = library.upload("poison", *words("good", 3))
+    library.worker(provider=Scripted(poison="poison"), batch_size=1).step()
+
+    with (
+        Actor(lambda: redrive(queue=library.queue), at="letters locked") as sending,
+        Actor(library.worker().step) as worker,
+    ):
+        worker.is_blocked()
+        assert library.embedded(processed.file) == 3, "its vectors are committed: it waits to serve them"
+        sending.let_go()
+
+    assert (sending.result.sent, library.state(processed.file).serving_version) == (1, None)
+    assert library.work() == {"done": 1}
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_a_redrive_while_a_worker_serves_the_file_waits_and_then_sends(library: Library) -> None:
+    processed = library.upload("poison", *words("good", 3))
+    library.worker(provider=Scripted(poison="poison"), batch_size=1).step()
+
+    with (
+        Actor(library.worker().step, at="version locked") as worker,
+        Actor(lambda: redrive(queue=library.queue)) as sending,
+    ):
+        sending.is_blocked()
+        worker.let_go()
+
+    assert (sending.result.sent, library.state(processed.file).serving_version) == (1, None)
+    assert library.work() == {"done": 1}
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_a_redrive_waits_for_the_worker_that_is_archiving_the_same_job(library: Library) -> None:
+    """The second lock that they share is the queue's unique key: somebody had sent the job again by hand."""
+    processed = poisoned_and_sent_again(library)
+
+    with (
+        Actor(library.worker().step, at="vectors written") as worker,
+        Actor(lambda: redrive(queue=library.queue)) as sending,
+    ):
+        sending.is_blocked()
+        worker.let_go()
+
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=1)
+    assert (library.embedded(processed.file), library.letters()) == (1, [])
+
+
+def test_a_redrive_that_waits_for_a_worker_whose_commit_is_cut_finds_the_job_still_there(library: Library) -> None:
+    processed = poisoned_and_sent_again(library)
+
+    with (
+        Actor(library.worker().step, at="vectors written") as worker,
+        Actor(lambda: redrive(queue=library.queue)) as sending,
+    ):
+        sending.is_blocked()
+        worker.loses_its_connection()
+        sending.let_go()
+        assert (library.waiting(), library.embedded(processed.file), library.letters()) == (1, 0, [])
+
+    library.let_leases_end()
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=1)
+
+
+def test_a_worker_buries_beside_a_redrive_of_the_same_file_without_waiting(library: Library) -> None:
+    processed = library.upload("poison one", "poison two")
+    poisonous = Scripted(poison="poison")
+    library.worker(provider=poisonous, batch_size=1).step()
+
+    with (
+        Actor(lambda: redrive(queue=library.queue), at="letters locked") as sending,
+        Actor(library.worker(provider=poisonous).step) as burying,
+    ):
+        burying.is_blocked()
+        assert len(library.letters()) == 2, "it is through with burying: it waits to see what it may serve"
+        sending.let_go()
+
+    assert (sending.result.sent, len(library.letters()), library.waiting()) == (1, 1, 1)
+    redrive(queue=library.queue)
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=2)
+
+
 def test_two_redrives_at_once_send_each_letter_once(library: Library) -> None:
     library.upload(*(f"poison {number}" for number in range(3)))
     library.work(provider=Scripted(poison="poison"))
@@ -331,3 +418,13 @@ def test_cancelling_while_a_worker_is_at_it_leaves_it_nothing_to_write(library: 
 
     assert worker.result == {"lost": 3}
     assert fetch("SELECT 1 FROM file_embeddings") == []
+
+
+def poisoned_and_sent_again(library: Library) -> Processed:
+    """Upload one chunk, let it be buried, and send its job again without asking the dead letter."""
+    processed = library.upload("poison")
+    library.work(provider=Scripted(poison="poison"))
+    (chunk,) = library.chunks(processed.file)
+    job = {"job_type": JOB_TYPE, "file_id": str(processed.file), "chunk_id": str(chunk), "version": 1}
+    library.send(**job, model=library.provider.model)
+    return processed
