@@ -15,7 +15,8 @@ from django.core.management import call_command
 
 from project.embedded.account import server_account
 from project.embedded.client import join, leave
-from project.embedded.folders import server_folders
+from project.embedded.folders import Folders, server_folders
+from project.embedded.processes import occupants
 from project.embedded.server import Server
 from tests import settings
 from tests.databases import Database, as_default
@@ -28,15 +29,24 @@ class OwnServer:
 
     server: Server
 
+    @property
+    def folders(self) -> Folders:
+        """Where its files are."""
+        return server_folders(name=self.server.name, account=server_account())
+
     def url(self, name: str) -> str:
         """The URL of one of its databases."""
         address = join(self.server)
         return f"postgresql://{address.user}@/{name}?host={quote(address.host)}&port={address.port}"
 
     def stop(self, how: signal.Signals) -> int:
-        """Stop it as SIGQUIT (immediate shutdown) or SIGKILL do, without a checkpoint; return the pid that it had."""
+        """Stop it as SIGQUIT (immediate shutdown) or SIGKILL do, without a checkpoint; return the pid that it had.
+
+        Its sessions have ended then: those of a killed server go on until they look for it.
+        """
         pid = join(self.server).pid
         os.kill(pid, how)
+        eventually(lambda: not occupants(self.folders.data))
         return pid
 
     def start_again(self, stopped: int) -> None:
@@ -64,7 +74,7 @@ def own_server(name: str) -> Iterator[OwnServer]:
     """Start a server with a migrated template; stop it and remove its data at the end."""
     server = Server(name=f"tests-{name}-{os.getpid()}", binaries=settings.TEST_SERVER.binaries, linger=0.5)
     own = OwnServer(server=server)
-    folders = server_folders(name=server.name, account=server_account())
+    folders = own.folders
     try:
         own.execute("CREATE DATABASE migrated")
         with as_default(Database(vendor="postgresql", url=own.url("migrated"))):
