@@ -8,7 +8,7 @@ from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, on
+from integrity.backends.sql import SQL, columns, compose, joined, on
 from integrity.dedupe.quarantine import side_tables_of
 
 
@@ -17,12 +17,13 @@ def copy_removed(
 ) -> int:
     """Copy these columns of a table's removed rows, and of the rows that stand for them; return how many were new.
 
-    ``into`` has a uniqueness of its own: what it has already stays. Where several rows are one there, the row that
-    stands for the others is taken first, then the newest by the column ``newest``. All runs, unless ``run`` names one.
-    Takes part in the caller's transaction; locks no row of ``table``.
+    ``into`` has a uniqueness of its own: what it has stays. Where several rows are one there, the row that stands for
+    the others is taken first, then the newest by the column ``newest``; rows with a NULL that ``into`` refuses are
+    passed over. All runs, unless ``run`` names one. Takes part in the caller's transaction; locks no row of ``table``.
     """
-    pk = get_catalogue(using=using).primary_key(table)
-    there = get_catalogue(using=using).tables()
+    catalogue = get_catalogue(using=using)
+    pk, there = catalogue.primary_key(table), catalogue.tables()
+    required = [column.name for column in catalogue.columns(into) if column.name in names and not column.nullable]
     copied = 0
     for side in side_tables_of(table, kind="quarantine", apps=apps, using=using):
         if side.name not in there:
@@ -36,7 +37,7 @@ def copy_removed(
                     WHERE EXISTS (SELECT 1 FROM {side} AS q WHERE {stands_for} AND {of_run})
                     UNION ALL
                     SELECT 2, {q_names}, q.{newest} FROM {side} AS q WHERE {of_run}
-                ) AS m WHERE 1 = 1 ORDER BY integrity_pos, integrity_newest DESC NULLS LAST
+                ) AS m WHERE {complete} ORDER BY integrity_pos, integrity_newest DESC NULLS LAST
                 ON CONFLICT DO NOTHING
                 """,
                 into=into,
@@ -44,6 +45,7 @@ def copy_removed(
                 t_names=columns(names, of="t"),
                 q_names=columns(names, of="q"),
                 newest=newest,
+                complete=joined(" AND ", ("1 = 1", *(compose("{c} IS NOT NULL", c=name) for name in required))),
                 table=table,
                 side=side.name,
                 stands_for=on("q", numbered("integrity_survivor_", len(pk)), "t", pk),

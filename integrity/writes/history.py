@@ -22,7 +22,8 @@ from integrity.writes.values import Row
 Held = dict[Any, dict[str, Any]]
 """Measurements by the primary key of their metric."""
 
-MEASUREMENT = ("pattern_id", "quality_score", "confidence", "measurement_timestamp", "version", "metadata")
+REQUIRED = ("pattern_id", "quality_score", "confidence", "measurement_timestamp")
+MEASUREMENT = (*REQUIRED, "version", "metadata")
 
 
 def replacing(write: Callable[[], UpsertResult], *, patterns: Iterable[Any], using: str) -> tuple[UpsertResult, Held]:
@@ -47,8 +48,12 @@ def measurements(patterns: Iterable[Any], *, using: str) -> Held:
 
 
 def remember(rows: Sequence[Row], *, using: str) -> None:
-    """Enter measurements that are not in the history; of several of one pattern and moment the last one given."""
-    upsert(model=PatternMetricHistory, rows=rows, constraint="unique_pattern_measurement", update=(), using=using)
+    """Enter measurements that are not in the history; of several of one pattern and moment the last one given.
+
+    An adopted table may hold rows without a score or a moment: they measure nothing.
+    """
+    complete = [row for row in rows if all(row[name] is not None for name in REQUIRED)]
+    upsert(model=PatternMetricHistory, rows=complete, constraint="unique_pattern_measurement", update=(), using=using)
 
 
 def _ids(patterns: Iterable[Any]) -> list[Any]:

@@ -159,3 +159,18 @@ def test_a_run_of_the_command_keeps_what_it_removes(database: Any, call: Call, s
     assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]
     assert call("purge_quarantine", "--older-than", "0d", "--no-input").code == 0
     assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]
+
+
+def test_a_removed_row_without_a_moment_is_not_in_the_way(postgres_database: Any, call: Call, settings: Any) -> None:
+    settings.INTEGRITY_KEEP_METRIC_HISTORY = True
+    postgres_database.execute(
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT pattern_quality_metrics_pattern_id_unique, "
+        "ALTER measurement_timestamp DROP NOT NULL"
+    )
+    dirty()
+    put(TABLE, **{**metric(PATTERN, 0.5, day=1), "measurement_timestamp": None})
+
+    assert call("dedupe_pattern_metrics", "--apply", "--no-input").code == 0
+
+    assert column(TABLE, "quality_score") == [0.4, 0.9]
+    assert column(HISTORY, "quality_score") == [0.1, 0.2, 0.9]

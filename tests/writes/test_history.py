@@ -85,6 +85,19 @@ def test_a_score_of_unknown_time_is_kept_with_the_moment_it_got(database: Databa
     assert PatternMetricHistory.objects.earliest("measurement_timestamp").measurement_timestamp == stored
 
 
+def test_what_measures_nothing_is_replaced_and_not_kept(postgres_database: Database) -> None:
+    postgres_database.execute("ALTER TABLE pattern_quality_metrics ALTER measurement_timestamp DROP NOT NULL")
+    postgres_database.execute(
+        "INSERT INTO pattern_quality_metrics (pattern_id, quality_score, confidence, measurement_timestamp) "
+        "VALUES (%s, 0.1, 1, NULL)",
+        (PATTERN,),
+    )
+
+    assert outcome(at(1, 0.2)) == "updated"
+
+    assert kept() == [0.2]
+
+
 def test_scores_that_are_rejected_are_not_kept(database: Database) -> None:
     scores = [at(0, 2), at(0, 0.1), at(0, 0.2, pattern_id="nonsense"), at(1, 0.3, pattern_id=str(uuid.UUID(int=2)))]
 
