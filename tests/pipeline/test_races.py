@@ -9,7 +9,7 @@ import pytest
 from integrity.pipeline import Processed, cancel_jobs, delete_file, purge_orphans, reconcile, redrive, remove_old
 from integrity.pipeline.jobs import JOB_TYPE
 from tests.pipeline.library import Library, assert_complete, assert_sound, execute, fetch, words
-from tests.pipeline.providers import Scripted
+from tests.pipeline.providers import Held, Scripted
 from tests.pipeline.stage import Actor
 
 BETWEEN = ["messages read", "vectors made"]
@@ -32,6 +32,32 @@ def test_a_reupload_between_a_workers_steps_goes_first_and_the_worker_writes_not
     assert library.work() == {"done": 4}
     assert_complete(library, processed.file, version=2, chunks=4)
     assert library.outcomes() == {"cancelled": 5, "done": 4}
+
+
+def test_a_job_that_cannot_be_cancelled_is_stopped_by_its_version(library: Library) -> None:
+    """A message of the original shape need not name its file: a re-upload cannot find it, and the lease holds."""
+    processed = in_the_shape_of_the_original(library, "old")
+
+    with Actor(lambda: library.work(), at="vectors made") as worker:
+        library.upload("new", file=processed.file)
+
+    assert worker.result == {"superseded": 1, "done": 1}
+    assert library.embedded(processed.file, version=1) == 0
+    assert_complete(library, processed.file, version=2, chunks=1)
+
+
+def test_a_job_that_cannot_be_cancelled_is_not_buried_once_its_version_is_over(library: Library) -> None:
+    processed = in_the_shape_of_the_original(library, "poison")
+    provider = Held(poison="poison")
+
+    with Actor(library.worker(provider=provider).step):
+        assert provider.arrived.wait(30)
+        library.upload("new", file=processed.file)
+        provider.go_on.set()
+
+    assert (library.letters(), library.outcomes()) == ([], {"superseded": 1})
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=1)
 
 
 @pytest.mark.parametrize("step", INSIDE)
@@ -418,6 +444,15 @@ def test_cancelling_while_a_worker_is_at_it_leaves_it_nothing_to_write(library: 
 
     assert worker.result == {"lost": 3}
     assert fetch("SELECT 1 FROM file_embeddings") == []
+
+
+def in_the_shape_of_the_original(library: Library, text: str) -> Processed:
+    """Upload one chunk; its job is the original's, which names neither file nor version."""
+    processed = library.upload(text)
+    (chunk,) = library.chunks(processed.file)
+    library.queue.purge_queue()
+    library.send(job_type=JOB_TYPE, chunk_id=str(chunk))
+    return processed
 
 
 def poisoned_and_sent_again(library: Library) -> Processed:
