@@ -98,33 +98,48 @@ class PostgreSQLRows(Rows):
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         with transaction.atomic(using=self.connection.alias):
-            repeated = self._repeated(keys, keys, key_count)
-            return super().count_groups(Query(sql=repeated, params=keys.params * 2), key_count=key_count)
+            return super().count_groups(self._repeated(keys, keys, key_count), key_count=key_count)
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         source = self._repeated(query.rows, query.keys, query.key_count)
-        self.create_as(
-            name, Query(sql=ranked_select(query, source=source), params=query.rows.params + query.keys.params)
-        )
+        self.create_as(name, Query(sql=ranked_select(query, source=source.sql), params=source.params))
 
-    def _repeated(self, rows: Query, keys: Query, key_count: int) -> SQL:
+    def _repeated(self, rows: Query, keys: Query, key_count: int) -> Query:
         """A query of those of ``rows`` whose key occurs more than once, and perhaps a few others; for this transaction.
 
         Two passes: 64-bit hashes of the keys are cheap to sort, and only the rows of repeated hashes are then read in
         full. Different keys with one hash fall apart again where the caller groups by the key itself. Sorting the
-        hashes took half of the time that PostgreSQL's choice, a hash table that spills, did (3 M rows).
+        hashes took half of the time that PostgreSQL's choice, a hash table that spills, did (3 M rows). The hashes
+        are halved by their last bit, so that two workers can sort one half each (Parallel Append); workers that share
+        a scan instead would have to send every hash to one process that counts.
         """
-        self.execute(SQL("SELECT set_config('work_mem', '256MB', TRUE), set_config('enable_hashagg', 'off', TRUE)"))
-        return compose(
-            """
-            SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (
-                SELECT h FROM (SELECT {key_hash} AS h FROM ({keys}) AS k) AS hashes GROUP BY h HAVING COUNT(*) > 1
+        self.execute(
+            SQL(
+                "SELECT set_config('work_mem', '256MB', TRUE), set_config('enable_hashagg', 'off', TRUE), "
+                "set_config('parallel_tuple_cost', '0', TRUE), set_config('min_parallel_table_scan_size', '1TB', TRUE)"
             )
-            """,
-            rows=rows.sql,
-            keys=keys.sql,
-            key_hash=compose("hash_record_extended(ROW({k}), 0)", k=columns(numbered("k", key_count))),
         )
+        key_hash = compose("hash_record_extended(ROW({k}), 0)", k=columns(numbered("k", key_count)))
+        halves = (
+            compose(
+                "SELECT h FROM (SELECT {key_hash} AS h FROM ({keys}) AS k) AS k WHERE h & 1 = {bit} "
+                "GROUP BY h HAVING COUNT(*) > 1",
+                key_hash=key_hash,
+                keys=keys.sql,
+                bit=SQL(bit),
+            )
+            for bit in ("0", "1")
+        )
+        sql = compose(
+            """
+            WITH hashes AS MATERIALIZED ({hashes})
+            SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM hashes)
+            """,
+            hashes=joined(" UNION ALL ", halves),
+            rows=rows.sql,
+            key_hash=key_hash,
+        )
+        return Query(sql=sql, params=keys.params * 2 + rows.params)
 
     def analyze(self, name: str) -> None:
         self.execute(compose("ANALYZE {name}", name=name))
