@@ -14,6 +14,7 @@ from integrity.models import PatternMetricHistory, PatternQualityMetric
 from integrity.writes import history, store_quality_metrics
 from tests.databases import Database
 from tests.waiting import eventually
+from tests.writes.racing import race
 from tests.writes.test_patterns import HOUR, NOON, PATTERN, a_score, outcome
 
 
@@ -173,3 +174,24 @@ def test_what_others_add_between_looking_and_writing_is_kept(
 
     assert outcome(at(1, 0.2)) == "updated"
     assert kept() == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_every_measurement_of_racing_writers_is_kept_once(postgres_database: Database, isolation: str) -> None:
+    name = connection.settings_dict["NAME"]
+    postgres_database.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation TO '{isolation}'")
+    connections.close_all()
+    patterns = [uuid.UUID(int=n) for n in range(1, 31)]
+    barrier = threading.Barrier(8)
+
+    def worker(writer: int) -> None:
+        barrier.wait()
+        for hours in range(writer, 40, 8):
+            mixed = patterns[hours % 30 :] + patterns[: hours % 30]
+            store_quality_metrics(scores=[at(hours, hours / 100, pattern_id=pattern) for pattern in mixed])
+
+    race(worker, range(8))
+
+    found = PatternMetricHistory.objects.values_list("pattern_id", "measurement_timestamp")
+    assert sorted(found) == [(pattern, NOON + hours * HOUR) for pattern in patterns for hours in range(40)]
+    assert set(PatternQualityMetric.objects.values_list("measurement_timestamp", flat=True)) == {NOON + 39 * HOUR}
