@@ -53,8 +53,10 @@ def parse(message: Message, *, model: str) -> Job | BadMessage:
         error = f"The message has {message.size} bytes; {LARGEST_MESSAGE} are the most."
         return BadMessage(message=message, reason=DeadLetter.Reason.TOO_LARGE, error=error)
     body = message.body
-    if not isinstance(body, dict):
+    if message.fault or not isinstance(body, dict):
         error = f"The message is {type(body).__name__}, not an object."
+        if message.fault:
+            error = f"The message cannot be read: {message.fault}."
         return BadMessage(message=message, reason=DeadLetter.Reason.MALFORMED, error=error)
     if body.get("job_type") != JOB_TYPE:
         error = f"job_type is {str(body.get('job_type'))[:100]!r}; this worker knows {JOB_TYPE!r}."
@@ -81,7 +83,7 @@ def _uuid(body: dict[str, Any], name: str) -> UUID:
 
 def _whole_number(body: dict[str, Any], name: str) -> int | None:
     value = body.get(name)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 31):
         raise ValueError(f"{name} is {str(value)[:100]!r}, not a whole number.")
     return value
 

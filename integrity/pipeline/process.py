@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,7 @@ from integrity.pipeline.states import lock_to_change
 from integrity.queue import KeyedQueue, notify
 from integrity.signals import pipeline_step
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 PATIENCE: Final = timedelta(seconds=30)  # for a lock: a version of 10,000 chunks takes about a second
 
 
@@ -67,15 +69,14 @@ def process_file(
     done. Locks the file; takes part in the caller's transaction, if one is open.
 
     Raises:
-        InvalidText: both or none of text and chunks are given, or they hold a NUL character.
+        InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store.
         UnknownFile: ``course_files`` has no such row.
     """
     chunker = chunker or Paragraphs()
     if (text is None) == (chunks is None):
         raise InvalidText("Give either text or chunks.")
     pieces = chunker.split(text) if text is not None else list(chunks or ())
-    if any("\x00" in piece for piece in pieces):
-        raise InvalidText(f"The text of file {file} holds a NUL character, which PostgreSQL cannot store: remove it.")
+    _require_storable(pieces, file=file)
     model = model or default_model()
     digest = content_hash(pieces, chunker=chunker.name if text is not None else "", model=model)
     queue = queue or job_queue(using=using)
@@ -171,6 +172,15 @@ def enqueue_missing(files: Sequence[UUID], *, queue: KeyedQueue, among: Sequence
         ORDER BY c.file_id, c.chunk_index
     """)
     return len(queue.send_missing(wanted, (JOB_TYPE, list(files), None if among is None else list(among))))
+
+
+def _require_storable(pieces: Sequence[str], *, file: UUID) -> None:
+    for piece in pieces:
+        if "\x00" in piece or (not piece.isascii() and _SURROGATE.search(piece)):
+            raise InvalidText(
+                f"The text of file {file} holds a NUL character or half a surrogate pair, which PostgreSQL cannot "
+                "store: remove it."
+            )
 
 
 def _require_file(file: UUID, *, using: str) -> None:

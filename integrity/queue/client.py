@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from integrity.queue.message import Message, decoded
 from integrity.queue.names import archive_table, checked_name, queue_table
 
 LARGEST = 1 << 62  # bytes: no limit
+HEADERS = SQL("CASE jsonb_typeof(q.headers) WHEN 'object' THEN q.headers ELSE '{}' END")  # whoever wrote them
 COPIED = ("msg_id", "read_ct", "enqueued_at", "vt", "message")  # what the archive has in every version of PGMQ
 
 
@@ -122,16 +123,7 @@ class Queue:
             """),
             (largest, self.name, seconds(vt), qty),
         )
-        return [
-            Message(
-                msg_id=msg_id,
-                read_ct=read_ct,
-                size=size or 0,
-                body=decoded(body),
-                headers=_as_dict(decoded(headers)),
-            )
-            for msg_id, read_ct, size, body, headers in found
-        ]
+        return [_message(*row) for row in found]
 
     def archive(self, msg_ids: Sequence[int]) -> list[int]:
         """Move messages to the archive, whoever holds them; return those that were there."""
@@ -221,10 +213,11 @@ class Queue:
                     ORDER BY q.msg_id FOR UPDATE OF q SKIP LOCKED
                 )
                 UPDATE {table} AS q
-                SET vt = clock_timestamp() + given.delay, headers = COALESCE(q.headers, '{{}}') || given.headers
+                SET vt = clock_timestamp() + given.delay, headers = {headers} || given.headers
                 FROM given WHERE q.msg_id = given.msg_id
                 """,
                 table=self.table,
+                headers=HEADERS,
             ),
             (
                 *arrays([item.lease for item in returns]),
@@ -241,12 +234,13 @@ class Queue:
                 """
                 WITH chosen (msg_id, outcome) AS MATERIALIZED ({chosen}), gone AS (
                     DELETE FROM {table} AS q USING chosen WHERE q.msg_id = chosen.msg_id
-                    RETURNING {q_names}, COALESCE(q.headers, '{{}}') || jsonb_build_object('outcome', chosen.outcome)
+                    RETURNING {q_names}, {headers} || jsonb_build_object('outcome', chosen.outcome)
                 )
                 INSERT INTO {archived} ({names}, headers) SELECT * FROM gone RETURNING msg_id
                 """,
                 table=self.table,
                 archived=self.archived,
+                headers=HEADERS,
                 chosen=compose(chosen, table=self.table),
                 q_names=columns(COPIED, of="q"),
                 names=columns(COPIED),
@@ -265,25 +259,46 @@ def json_text(value: Any) -> str:
     r"""Return JSON text that a jsonb column can hold.
 
     Raises:
-        UnsendableMessage: it is not JSON, or holds ``\u0000``, which jsonb cannot.
+        UnsendableMessage: it is not JSON, or holds ``\u0000`` or half a surrogate pair, which jsonb cannot.
     """
     try:
         text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UnsendableMessage(f"This message is not JSON: {error}. Send objects of text, numbers and ids.") from None
-    if "\\u0000" in text and "\x00" in _texts(value):
-        raise UnsendableMessage("This message holds a NUL character, which PostgreSQL cannot store: remove it.")
+        if "\\u" in text:
+            _require_storable("".join(_texts(value)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsendableMessage(
+            f"This message cannot be stored as JSON: {error}. Send objects of text, numbers and ids."
+        ) from None
     return text
 
 
-def _texts(value: Any) -> str:
-    """All text inside a JSON value, joined."""
+def _require_storable(text: str) -> None:
+    text.encode()
+    if "\x00" in text:
+        raise ValueError("it holds a NUL character")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All text inside a JSON value."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "".join(_texts(key) + _texts(item) for key, item in value.items())
-    return "".join(_texts(item) for item in value) if isinstance(value, list | tuple) else ""
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
-def _as_dict(headers: Any) -> dict[str, Any]:
-    return headers if isinstance(headers, dict) else {}
+def _message(msg_id: int, read_ct: int, size: int | None, text: Any, headers: Any) -> Message:
+    body, fault = decoded(text)
+    known, _ = decoded(headers)
+    return Message(
+        msg_id=msg_id,
+        read_ct=read_ct,
+        body=body,
+        size=size or 0,
+        headers=known if isinstance(known, dict) else {},
+        fault=fault,
+    )

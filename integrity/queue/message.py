@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from integrity.queue.leases import Lease
+
+DEEPEST: Final = 100
+MOST: Final = 1_000_000  # failures or returns of one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message and the lease on it. ``body`` is None where the message is larger than the reader wanted."""
+    """A message and the lease on it. ``body`` is None where it is larger than the reader wanted, or unreadable."""
 
     msg_id: int
     read_ct: int
@@ -19,6 +23,8 @@ class Message:
     size: int
     """Bytes of the message as JSON text."""
     headers: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    """Why Python cannot read what PostgreSQL could store."""
 
     @property
     def lease(self) -> Lease:
@@ -26,13 +32,34 @@ class Message:
         return Lease(msg_id=self.msg_id, read_ct=self.read_ct)
 
     def count(self, header: str) -> int:
-        """A number that earlier readers left in the headers; 0 where there is none."""
-        if not self.headers:
-            return 0
+        """A number that earlier readers left in the headers; 0 where there is none that they can have left."""
         value = self.headers.get(header)
-        return value if isinstance(value, int) else 0
+        return value if isinstance(value, int) and 0 <= value <= MOST else 0
 
 
-def decoded(value: Any) -> Any:
-    """Decode what the driver may have left as JSON text: on Django's connection it does."""
-    return json.loads(value) if isinstance(value, str) else value
+def decoded(value: Any) -> tuple[Any, str]:
+    """Return a JSON value, or None and why it cannot be read. On Django's connection it is still text.
+
+    PostgreSQL stores numbers of any length and takes deeper nesting than Python: a sender must not be able to end
+    its readers.
+    """
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError) as error:
+        return None, str(error)
+    return (None, f"it is nested more than {DEEPEST} levels deep") if _is_deep(found) else (found, "")
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

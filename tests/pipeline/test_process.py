@@ -153,7 +153,17 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
     assert (library.waiting(), len(library.chunks(processed.file))) == (0, 3)
 
 
-@pytest.mark.parametrize("given", [{}, {"text": "a", "chunks": ["a"]}, {"chunks": ["a\x00b"]}, {"text": "a\x00b"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"text": "a", "chunks": ["a"]},
+        {"chunks": ["a\x00b"]},
+        {"text": "a\x00b"},
+        {"chunks": ["a", "\ud800b"]},
+        {"text": "é\udfff"},
+    ],
+)
 def test_what_cannot_be_stored_is_refused_before_anything_happens(library: Library, given: dict[str, object]) -> None:
     with pytest.raises(InvalidText):
         process_file(file=new_file(), queue=library.queue, **given)  # type: ignore[arg-type]

@@ -84,6 +84,8 @@ def test_a_job_for_another_version_or_file_or_no_chunk_is_archived_with_its_outc
         (ORIGINAL | {"chunk_id": str(uuid4()), "file_id": {}}, "malformed"),
         (ORIGINAL | {"chunk_id": str(uuid4()), "version": "1"}, "malformed"),
         (ORIGINAL | {"chunk_id": str(uuid4()), "version": True}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "version": 1 << 31}, "malformed"),
+        (ORIGINAL | {"chunk_id": str(uuid4()), "version": -1}, "malformed"),
         (ORIGINAL | {"chunk_id": str(uuid4()), "model": 3}, "malformed"),
         (ORIGINAL | {"chunk_id": str(uuid4()), "content": "x" * 10_000_000}, "too_large"),
     ],
@@ -102,11 +104,30 @@ def test_a_bad_message_is_buried_with_its_reason_and_does_not_stop_the_worker(
     assert_complete(library, processed.file, version=1, chunks=1)
 
 
-def test_headers_of_a_strange_shape_do_no_harm(library: Library) -> None:
-    library.upload("text")
-    execute(f"""UPDATE {library.queue.table} SET headers = '{{"attempts": "many", "snoozes": null}}'""")
+@pytest.mark.parametrize(
+    "body", ["[" * 2000 + "]" * 2000, '{"job_type": ' + "[" * 900 + "]" * 900 + "}", '{"version": ' + "9" * 6000 + "}"]
+)
+def test_a_message_that_python_cannot_read_is_buried_and_does_not_stop_the_worker(library: Library, body: str) -> None:
+    execute(f"INSERT INTO {library.queue.table} (vt, message) VALUES (clock_timestamp(), %s::jsonb)", body)
+    processed = library.upload("good")
 
-    assert library.work() == {"done": 1}
+    assert library.work() == {"dead": 1, "done": 1}
+
+    ((reason, error),) = library.letters()
+    assert (reason, error[:27]) == ("malformed", "The message cannot be read:")
+    assert_complete(library, processed.file, version=1, chunks=1)
+
+
+@pytest.mark.parametrize(
+    "headers", ['{"attempts": "many", "snoozes": null}', '{"attempts": 1e300, "snoozes": -9}', '["attempts"]', "7"]
+)
+def test_headers_of_a_strange_shape_do_no_harm(library: Library, headers: str) -> None:
+    library.queue.send("no job")
+    library.upload("text")
+    execute(f"UPDATE {library.queue.table} SET headers = %s::jsonb", headers)
+
+    assert library.work() == {"dead": 1, "done": 1}
+    assert library.outcomes() == {"dead": 1, "done": 1}
 
 
 def test_one_rejected_text_is_found_by_halving_and_buried_alone(library: Library) -> None:

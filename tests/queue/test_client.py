@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
-from integrity.queue import Queue, QueueMissing, UnsendableMessage
+from integrity.backends.sql import compose
+from integrity.queue import Queue, QueueMissing, Return, UnsendableMessage
 from tests.databases import Database
 
 MINUTE = timedelta(minutes=1)
@@ -76,16 +77,65 @@ def test_whatever_json_is_sent_is_read(queue: Queue, body: object) -> None:
     assert queue.read(vt=MINUTE, qty=1)[0].body == body
 
 
-@pytest.mark.parametrize("body", [{"a": math.nan}, {"a": math.inf}, {"a": object()}, {"a": "b\x00c"}, {"\x00": 1}])
+def nested(levels: int) -> object:
+    """Return a list in a list in a list."""
+    body: object = 0
+    for _ in range(levels):
+        body = [body]
+    return body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"a": math.nan},
+        {"a": math.inf},
+        {"a": object()},
+        {"a": "b\x00c"},
+        {"\x00": 1},
+        {"a": ["\ud800"]},
+        {"\udfff": 1},
+        {"a": 10**6000},
+        pytest.param(nested(100_000), id="nested"),
+    ],
+)
 def test_what_postgresql_cannot_store_is_refused_before_it_is_sent(queue: Queue, body: object) -> None:
     with pytest.raises(UnsendableMessage):
         queue.send(body)
 
 
-def test_text_that_only_looks_like_a_nul_escape_is_sent(queue: Queue) -> None:
-    queue.send({"a": r"\u0000"})
+@pytest.mark.parametrize("text", [r"\u0000", r"\ud800", "\U0001f40b"])
+def test_text_that_only_looks_like_what_cannot_be_stored_is_sent(queue: Queue, text: str) -> None:
+    queue.send({"a": text})
 
-    assert queue.read(vt=MINUTE, qty=1)[0].body == {"a": r"\u0000"}
+    assert queue.read(vt=MINUTE, qty=1)[0].body == {"a": text}
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 2000 + "]" * 2000, "[" * 900 + "]" * 900, "9" * 6000, '{"a": ' + "9" * 6000 + "}"]
+)
+def test_what_postgresql_stores_and_python_cannot_read_arrives_with_its_fault(queue: Queue, body: str) -> None:
+    queue.rows.execute(
+        compose("INSERT INTO {table} (vt, message) VALUES (clock_timestamp(), %s::jsonb)", table=queue.table), (body,)
+    )
+
+    (message,) = queue.read(vt=MINUTE, qty=1)
+
+    assert (message.body, bool(message.fault)) == (None, True)
+
+
+@pytest.mark.parametrize("headers", ["[1]", '"text"', "null", None, "[" * 2000 + "]" * 2000, '{"attempts": 1e300}'])
+def test_headers_of_any_shape_are_read_and_end_with_an_outcome(queue: Queue, headers: str | None) -> None:
+    queue.send({})
+    queue.rows.execute(compose("UPDATE {table} SET headers = %s::jsonb", table=queue.table), (headers,))
+
+    (message,) = queue.read(vt=MINUTE, qty=1)
+    queue.give_back([Return(lease=message.lease, delay=NOW, headers={"snoozes": 1})])
+    (again,) = queue.read(vt=MINUTE, qty=1)
+    queue.archive_leased([again.lease], outcome="done")
+
+    assert (message.count("attempts"), again.count("snoozes")) == (0, 1)
+    assert queue.rows.value(compose("SELECT headers->>'outcome' FROM {table}", table=queue.archived)) == "done"
 
 
 def test_a_queue_that_is_not_there_says_so(queue: Queue) -> None:
