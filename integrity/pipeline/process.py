@@ -73,8 +73,8 @@ def process_file(
         UnknownFile: ``course_files`` has no such row.
     """
     chunker = chunker or Paragraphs()
-    if (text is None) == (chunks is None):
-        raise InvalidText("Give either text or chunks.")
+    if (text is None) == (chunks is None) or isinstance(chunks, str):
+        raise InvalidText("Give either text, or chunks as a list of texts.")
     pieces = chunker.split(text) if text is not None else list(chunks or ())
     _require_storable(pieces, file=file)
     model = model or default_model()

@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
+from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL
 from integrity.models import FileState
 
@@ -36,7 +37,12 @@ def adopt(files: Collection[UUID], *, model: str, using: str) -> None:
 
 
 def lock_to_change(file: UUID, *, model: str, using: str) -> FileState:
-    """Lock a file against every other change and every writer of its embeddings; make its state where it has none."""
+    """Lock a file against every other change and every writer of its embeddings; make its state where it has none.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
+    """
+    require_postgresql(what="The pipeline", using=using)
     adopt([file], model=model, using=using)
     FileState.objects.using(using).bulk_create([FileState(file_id=file, model=model)], ignore_conflicts=True)
     return FileState.objects.using(using).select_for_update(no_key=True).get(file_id=file)

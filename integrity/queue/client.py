@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS
 
 from integrity.backends import Rows, get_rows
+from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, columns, compose
 from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease, Return, arrays
@@ -72,7 +73,9 @@ class Queue:
 
         Raises:
             QueueMissing: there is no such queue.
+            UnsupportedDatabase: this is not PostgreSQL.
         """
+        require_postgresql(what="The queue", using=self.using)
         if not self.exists():
             raise QueueMissing(f"There is no queue {self.name!r}. Run: manage.py install_pgmq --queue {self.name}.")
 

@@ -45,9 +45,12 @@ def decoded(value: Any) -> tuple[Any, str]:
     """
     try:
         found = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError) as error:
-        return None, str(error)
-    return (None, f"it is nested more than {DEEPEST} levels deep") if _is_deep(found) else (found, "")
+        is_deep = _is_deep(found)
+    except RecursionError:
+        is_deep = True
+    except ValueError:  # PostgreSQL has seen to it that it is JSON
+        return None, "it holds a number of too many digits"
+    return (None, f"it is nested more than {DEEPEST} levels deep") if is_deep else (found, "")
 
 
 def _is_deep(value: Any) -> bool:

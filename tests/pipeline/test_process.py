@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import transaction
 
+from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
 from integrity.models.fields import uuid7
 from integrity.pipeline import InvalidText, UnknownFile, cancel_jobs, delete_file, process_file
+from tests.commands import CommandResult
+from tests.databases import Database
 from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
 
 
@@ -158,6 +163,7 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
     [
         {},
         {"text": "a", "chunks": ["a"]},
+        {"chunks": "a text, not a list of them"},
         {"chunks": ["a\x00b"]},
         {"text": "a\x00b"},
         {"chunks": ["a", "\ud800b"]},
@@ -167,6 +173,17 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
 def test_what_cannot_be_stored_is_refused_before_anything_happens(library: Library, given: dict[str, object]) -> None:
     with pytest.raises(InvalidText):
         process_file(file=new_file(), queue=library.queue, **given)  # type: ignore[arg-type]
+
+
+def test_a_database_without_a_queue_says_so(sqlite_database: Database, call: Callable[..., CommandResult]) -> None:
+    with pytest.raises(UnsupportedDatabase, match="The pipeline needs PostgreSQL"):
+        process_file(file=uuid7(), text="text")
+    with pytest.raises(UnsupportedDatabase, match="The pipeline needs PostgreSQL"):
+        delete_file(file=uuid7())
+    for command in (["embedding_worker", "--once"], ["embedding_queue", "status"], ["install_pgmq"]):
+        refused = call(*command)
+        assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+        assert "The queue needs PostgreSQL" in refused.err
 
 
 def test_a_file_that_is_not_there_is_refused(library: Library) -> None:
