@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from django.db import connection
 from integrity.pipeline.doctor import examine
 from integrity.queue import Queue, install
 from integrity.queue.install import PgmqMissing
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import Library, execute, fetch
 
@@ -113,6 +115,19 @@ def test_somebody_elses_database_as_the_original_left_it(postgres_database: Data
     queue.send({"job_type": "generate_embedding", "chunk_id": str(uuid4())}, delay=timedelta(0))
 
     assert found() == ["queue.dead_jobs", "queue.index", "tables.cascade", "tables.versions"]
+
+
+def test_the_command_looks_at_queues_of_any_name(
+    postgres_database: Database, call: Callable[..., CommandResult]
+) -> None:
+    install(using="default")
+    for name in ("Their-Jobs", "jobs_2"):
+        Queue(name=name).create()
+    fetch("SELECT pgmq.create('café'::text)")
+
+    result = call("embedding_queue", "doctor")
+
+    assert (result.code, result.out) == (0, "0 mistakes.\n")
 
 
 def test_a_database_without_pgmq_is_told_what_to_do(postgres_database: Database) -> None:

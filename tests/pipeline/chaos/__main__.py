@@ -31,7 +31,10 @@ def main() -> int:
         sys.stdout.flush()
         if outcome.violations:
             failed = True
-            sys.stdout.write(f"Replay: python -m tests.pipeline.chaos --seed {seed} --seconds {given.seconds:g}\n")
+            handler = " --naive" if given.naive else ""
+            sys.stdout.write(
+                f"Replay: python -m tests.pipeline.chaos --seed {seed} --seconds {given.seconds:g}{handler}\n"
+            )
     return int(failed)
 
 
