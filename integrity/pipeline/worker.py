@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 LONGEST_WAIT: Final = timedelta(seconds=2)
+MOST_FAILURES: Final = 30  # of the database in a row: about a minute
 
 Reason = DeadLetter.Reason
 
@@ -59,14 +60,17 @@ class Worker:
 
         Raises:
             BreakerOpen: with ``until_empty``: messages wait for a provider that failed again when it was tried.
+            DatabaseError: with ``until_empty``: the database has failed for a minute.
         """
-        wait, listening = SHORTEST_WAIT, False
+        wait, listening, failures = SHORTEST_WAIT, False, 0
         while not self.stop.is_set():
             try:
                 if not listening:
                     listen(self.queue)
                     listening = True
-                if self.step():
+                found = self.step()
+                failures = 0
+                if found:
                     wait = SHORTEST_WAIT
                     continue
                 if until_empty:
@@ -76,6 +80,9 @@ class Worker:
                 woken = wait_for_message(self.queue, patience=wait)
                 wait = SHORTEST_WAIT if woken else min(wait * 2, LONGEST_WAIT)
             except (DatabaseError, InterfaceError) as error:
+                failures += 1
+                if until_empty and failures >= MOST_FAILURES:
+                    raise
                 log.warning("The database failed; going on in %.1f s: %s", wait.total_seconds(), error)
                 connections[self.queue.using].close()
                 listening = False

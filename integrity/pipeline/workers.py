@@ -34,6 +34,7 @@ def run_workers(
 
     Raises:
         BreakerOpen: with ``until_empty``: messages wait for a provider that failed again when it was tried.
+        DatabaseError: with ``until_empty``: the database has failed for a minute.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
     """

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -142,6 +142,23 @@ def test_a_read_only_database_stops_nothing_for_good(library: Library, caplog: p
     finally:
         execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
 
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_a_worker_that_is_to_empty_the_queue_gives_up_on_a_database_that_keeps_failing(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processed = library.upload(*words("text", 3))
+    monkeypatch.setattr("integrity.pipeline.worker.MOST_FAILURES", 3)
+
+    execute("ALTER TABLE integrity_breaker RENAME TO mislaid")
+    try:
+        with pytest.raises(ProgrammingError, match="integrity_breaker"):
+            library.worker().run(until_empty=True)
+    finally:
+        execute("ALTER TABLE mislaid RENAME TO integrity_breaker")
+
+    library.worker().run(until_empty=True)
     assert_complete(library, processed.file, version=1, chunks=3)
 
 
