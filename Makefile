@@ -78,5 +78,5 @@ $(BIN)/python:
 
 clean:
 	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov
-	rm -rf .postgres/*/tests*
+	rm -rf .postgres/*/tests* .postgres/*/chaos-*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
