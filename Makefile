@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses=4
 
-.PHONY: chaos help demo demo-pipeline install develop test test-slow lint check test-matrix bench clean
+.PHONY: chaos help demo demo-pipeline install develop test test-slow lint check test-matrix bench bench-full clean
 
 help:
 	@echo "make demo         show the main job on a small database"
@@ -23,7 +23,8 @@ help:
 	@echo "make test-slow    run the slow tests"
 	@echo "make chaos        let everything go wrong in the pipeline at once, for a minute: CHAOS_SECONDS=60 CHAOS_SEEDS=1"
 	@echo "make test-matrix  run the tests on other Pythons, Djangos and PostgreSQLs, as far as they are here"
-	@echo "make bench        run the benchmarks"
+	@echo "make bench        run the benchmarks, small"
+	@echo "make bench-full   run them at the sizes of benchmarks/README.md: half an hour, 10 GB of disk"
 	@echo "make clean        remove what can be made again; your data stays"
 
 demo: install
@@ -56,7 +57,19 @@ test-matrix: develop
 	.ci/matrix "$(BIN)"
 
 bench: develop
-	@for file in benchmarks/[!_]*.py; do echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
+
+bench-full: develop
+	$(BIN)/python -m benchmarks.bench_dedupe 1000000 0.05
+	$(BIN)/python -m benchmarks.bench_dedupe 10000000 0.05
+	$(BIN)/python -m benchmarks.bench_dedupe 10000000 0.01
+	$(BIN)/python -m benchmarks.bench_dedupe 10000000 0.40
+	$(BIN)/python -m benchmarks.bench_merging 20200 10000
+	$(BIN)/python -m benchmarks.bench_vectors 300000
+	$(BIN)/python -m benchmarks.bench_constraint 1000000
+	$(BIN)/python -m benchmarks.bench_upsert 100000
+	$(BIN)/python -m benchmarks.bench_clustering 200000
+	$(BIN)/python -m benchmarks.bench_pipeline
 
 install: $(VENV)/.installed
 develop: $(VENV)/.developing

@@ -2,8 +2,10 @@
 
     python -m benchmarks.bench_constraint [ROWS]
 
-Eight connections insert, upsert, update and delete all the time. Three ways: the operation, the SQL that teams
-write (DELETE, then ADD CONSTRAINT), and nothing (the baseline's own worst wait).
+Eight connections insert, upsert, update and delete all the time, duplicates among it. Four ways: nothing (the
+baseline's own worst wait), the operation, the SQL that teams write (DELETE, then ADD CONSTRAINT), and DELETE with
+the ``SaferAddUniqueConstraint`` of django-pg-migration-tools. That is no requirement of ours:
+``pip install django-pg-migration-tools==0.1.26``, or its part is left out.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from psycopg import IsolationLevel
 
 from benchmarks.scratch import postgresql
 from tests.databases import Database
-from tests.operations.books import make_table
+from tests.operations.books import KEY, Change, make_table
 from tests.operations.test_unique import add
 from tests.operations.writing import Writers
 
@@ -34,15 +37,27 @@ def fill(database: Database, rows: int) -> None:
     database.execute("ANALYZE book")
 
 
+DELETE = """
+    DELETE FROM book b USING (
+        SELECT isbn, shelf, min(pages) AS pages FROM book GROUP BY 1, 2 HAVING count(*) > 1
+    ) AS k WHERE b.isbn = k.isbn AND b.shelf = k.shelf AND b.pages > k.pages
+"""
+
+
 def original(database: Database) -> None:
     """What the migration at fault did, in one transaction."""
     with database.connect() as own:
-        own.execute(
-            "DELETE FROM book b USING ("
-            "SELECT isbn, shelf, min(pages) AS pages FROM book GROUP BY 1, 2 HAVING count(*) > 1"
-            ") AS k WHERE b.isbn = k.isbn AND b.shelf = k.shelf AND b.pages > k.pages"
-        )
+        own.execute(DELETE)
         own.execute("ALTER TABLE book ADD CONSTRAINT one_per_shelf UNIQUE (isbn, shelf)")
+
+
+def safer(database: Database) -> None:
+    """The same DELETE, then the constraint by another library's operation, which does not remove duplicates."""
+    from django_pg_migration_tools.operations import SaferAddUniqueConstraint
+
+    with database.connect() as own:
+        own.execute(DELETE)
+    Change(SaferAddUniqueConstraint("book", KEY)).forwards()
 
 
 def measure(name: str, rows: int, level: IsolationLevel, work: Callable[[Database], object]) -> None:
@@ -70,12 +85,14 @@ def measure(name: str, rows: int, level: IsolationLevel, work: Callable[[Databas
 
 def main() -> None:
     """Compare the ways at both isolation levels."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     print(f"{rows} rows, {rows // SHARE} redundant, 8 writers")
     for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ):
         measure("baseline", rows, level, lambda _: time.sleep(15))
         measure("online", rows, level, lambda _: add().forwards())
         measure("original", rows, level, original)
+        if find_spec("django_pg_migration_tools"):
+            measure("safer", rows, level, safer)
 
 
 if __name__ == "__main__":

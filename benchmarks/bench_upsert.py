@@ -108,7 +108,7 @@ WAYS: tuple[Way, ...] = (by_hand, by_upsert, by_bulk_create, one_by_one)
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     with postgresql() as database:
         rounds = [{way.__name__: measure(way, count, database) for way in WAYS} for _ in range(ROUNDS)]
     taken = {way.__name__: statistics.median(times[way.__name__] for times in rounds) for way in WAYS}

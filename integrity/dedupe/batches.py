@@ -23,7 +23,6 @@ from integrity.dedupe.target import Target
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.signals import batch_done
 
-_TARGET_TIME = timedelta(milliseconds=100)
 FIRST_SIZE: Final = 200
 """Groups in the first batch; later ones adapt."""
 _TRIES = 5
@@ -60,16 +59,16 @@ def all_batches(work: Work) -> None:
         began = time.monotonic()
         cursor = _one_batch(work, size)
         if work.batch_size is None:
-            size = _adapted(size, took=time.monotonic() - began)
+            size = _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
         if cursor < work.last:
             work.pace.rest()
     work.report(Progress(step="removing duplicates", done=work.last, total=work.last))
 
 
-def _adapted(size: int, *, took: float) -> int:
-    """The size with which a batch would have met its target time, changed by no more than a factor of two."""
-    wanted = size * _TARGET_TIME.total_seconds() / max(took, 0.001)
-    return int(max(1, size / 2, min(wanted, size * 2, conf.most_groups_per_batch())))
+def _adapted(size: int, *, took: float, wanted: timedelta) -> int:
+    """The size with which a batch would have taken the wanted time, changed by no more than a factor of two."""
+    fitting = size * wanted.total_seconds() / max(took, 0.001)
+    return int(max(1, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 
 def _one_batch(work: Work, size: int) -> int:

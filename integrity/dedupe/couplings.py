@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.refusals import refusals_of
@@ -83,6 +83,7 @@ def _pairs(root: Stage, others: Sequence[Stage], *, using: str) -> list[SQL]:
     for stage in others:
         if stage.table == root.table:
             pairs += [_removed_and_pointing(root, r, using=using) for r in stage.plain if r.target_table == root.table]
+            pairs += [_freed_by_removal(root, stage, r) for r in stage.plain if _is_unique(root, r, using=using)]
     return pairs
 
 
@@ -120,6 +121,26 @@ def _removed_and_pointing(root: Stage, reference: StagedReference, *, using: str
         if reference.target_columns == root.pk
         else _by_target(root, reference, using=using),
     )
+
+
+def _freed_by_removal(root: Stage, stage: Stage, reference: StagedReference) -> SQL:
+    """In such a table: a row shall have what a removed row of another group holds under a unique index."""
+    return compose(
+        """
+        SELECT st.grp AS a, m.grp AS b FROM {stage} AS st JOIN {table} AS c ON {same_value} JOIN {root} AS m ON {same}
+        WHERE st.action = 'repoint' AND m.action = 'remove' AND st.grp <> m.grp
+        """,
+        stage=stage.name,
+        table=root.table,
+        same_value=on("c", reference.columns, "st", reference.new),
+        root=root.name,
+        same=on("c", root.pk, "m", root.p),
+    )
+
+
+def _is_unique(root: Stage, reference: StagedReference, *, using: str) -> bool:
+    indexes = get_catalogue(using=using).indexes(root.table)
+    return any(index.unique and {*reference.columns} & {*index.columns} for index in indexes)
 
 
 def _by_target(root: Stage, reference: StagedReference, *, using: str) -> SQL:

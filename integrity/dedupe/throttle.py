@@ -19,8 +19,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a run waits for before each batch. Setting ``stop`` ends it there, its state ``interrupted``."""
+    """How long a batch may be, and what comes before it. Setting ``stop`` ends the run there, ``interrupted``."""
 
+    batch_time: timedelta = timedelta(milliseconds=100)
+    """What the size of a batch adapts to: whoever wants one of its rows waits that long at worst."""
     pause: timedelta = timedelta(0)
     """Between two batches."""
     max_lag: timedelta | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.apps.registry import Apps
 
 from integrity.dedupe import (
     DedupeRule,
+    Pace,
     PlanSummary,
     RunSummary,
     apply_plan,
@@ -18,6 +20,8 @@ from integrity.dedupe import (
 )
 from integrity.exceptions import IntegrityAppError
 
+# The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
+_PACE = Pace(batch_time=timedelta(milliseconds=25))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
 
 
@@ -36,12 +40,12 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
     """
     unfinished = unfinished_run(rule, apps=apps, using=using)
     if unfinished is not None:
-        _tell(resume_run(unfinished, rule, apps=apps, using=using), say)
+        _tell(resume_run(unfinished, rule, apps=apps, using=using, pace=_PACE), say)
     for _ in range(_ROUNDS):
         plan = make_plan(rule, apps=apps, using=using)
         if plan.groups == 0 and not plan.refused:
             return
-        run = apply_plan(plan.id, rule, apps=apps, using=using)
+        run = apply_plan(plan.id, rule, apps=apps, using=using, pace=_PACE)
         _tell(run, say)
         if run.clean:
             return

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 settings.register_profile(
     "merging",
     max_examples=int(os.environ.get("EXAMPLES", "10")),
+    # The same few examples every time; others where many are asked for.
+    derandomize="EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     # Shrinking takes hundreds of runs: ask for it by asking for more examples.
