@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Deferrable, Q, UniqueConstraint
 
 from integrity.backends import get_catalogue
-from integrity.backends.postgresql.guardkeys import GuardKeys
+from integrity.backends.postgresql import builds
 from integrity.dedupe import InvalidRule
 from integrity.models import DedupeRun
 from integrity.operations import AddUniqueConstraintOnline, OperationRefused, RemoveUniqueConstraintOnline
@@ -266,12 +266,14 @@ def test_a_short_statement_timeout_does_not_end_the_work(
     make_table()
     seen: list[Any] = []
 
-    def settle(keys: GuardKeys, *, say: Any) -> None:
+    def build(*arguments: Any, **options: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")
             seen.append(cursor.fetchone())
+        original(*arguments, **options)
 
-    monkeypatch.setattr(GuardKeys, "settle", settle)
+    original = builds.build
+    monkeypatch.setattr(builds, "build", build)
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '30s'")
 
@@ -312,19 +314,19 @@ def test_writing_past_the_guard_is_noticed_and_repaired(
 ) -> None:
     make_table()
     some_books(20, duplicates=3)
-    settled = GuardKeys.settle
+    original = builds.build
     sneaked: list[bool] = []
 
-    def settle(keys: GuardKeys, *, say: Any) -> None:
-        settled(keys, say=say)
+    def build(*arguments: Any, **options: Any) -> None:
         if not sneaked:
             sneaked.append(True)
             with closing(postgres_database.connect()) as own:
                 own.execute("SET session_replication_role = replica")
                 own.execute("INSERT INTO book (id, isbn, shelf, pages) VALUES (80000, 'isbn 1', 1, 999)")
                 own.commit()
+        original(*arguments, **options)
 
-    monkeypatch.setattr(GuardKeys, "settle", settle)
+    monkeypatch.setattr(builds, "build", build)
 
     add().forwards()
 

@@ -22,7 +22,6 @@ STEPS = {
     "while the guard is filled": "integrity.backends.postgresql.guardkeys:GuardKeys._mark_many",
     "before duplicates are removed": "integrity.dedupe.plan:discard_stale_plans",
     "inside a batch": "integrity.dedupe.resolver:Resolver.resolve",
-    "before the guard is settled": "integrity.backends.postgresql.guardkeys:GuardKeys.settle",
     "before the build": "integrity.backends.postgresql.builds:build",
     "before the constraint is attached": "integrity.backends.postgresql.unique:_Addition._close",
     "before the guard is dropped": "integrity.backends.postgresql.unique:drop_guard_now",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, compose, joined, literal
+from integrity.backends.sql import SQL, columns, compose, joined, literal
 
 _BODY = """
 #variable_conflict use_column
@@ -49,7 +49,9 @@ BEGIN
         PERFORM 1 FROM {table} AS t WHERE {is_holder} AND {covered} AND {has_key} FOR SHARE;
         EXIT WHEN FOUND;
         IF integrity_held.many THEN
-            PERFORM 1 FROM {table} AS t WHERE NOT ({is_new}) AND {covered} AND {has_key} LIMIT 1 FOR SHARE;
+            PERFORM 1 FROM {table} AS t
+            WHERE ({pk}) IN (SELECT {member_pk} FROM {members} AS m WHERE {is_member})
+              AND NOT ({is_new}) AND {covered} AND {has_key} LIMIT 1 FOR SHARE;
             EXIT WHEN FOUND;
         END IF;
         UPDATE {guard} AS g SET many = FALSE, {take_over} WHERE {same_key};
@@ -63,7 +65,9 @@ END
 """
 
 
-def function_statement(*, guard: str, table: str, constraint: str, key: KeyParts, pk: Sequence[str], path: SQL) -> SQL:
+def function_statement(
+    *, guard: str, members: str, table: str, constraint: str, key: KeyParts, pk: Sequence[str], path: SQL
+) -> SQL:
     """Return CREATE FUNCTION. It runs as its owner, because writers have no rights on the guard.
 
     It looks up by index whatever the statistics of a table that has just been made say.
@@ -76,6 +80,7 @@ def function_statement(*, guard: str, table: str, constraint: str, key: KeyParts
     body = compose(
         _BODY,
         guard=guard,
+        members=members,
         table=table,
         constraint=literal(constraint),
         new_pk=selected_pk,
@@ -85,6 +90,9 @@ def function_statement(*, guard: str, table: str, constraint: str, key: KeyParts
         unchanged=joined(" AND ", (f"s.{n} IS NOT DISTINCT FROM integrity_new.{n}" for n in (*p, *key.names))),
         values=joined(", ", (*new_pks, *new_keys)),
         same_key=key.same("g", "integrity_new"),
+        pk=columns(pk, of="t"),
+        member_pk=columns(p, of="m"),
+        is_member=key.same("m", "integrity_new"),
         held_by_new=joined(" AND ", (f"integrity_held.{name} = integrity_new.{name}" for name in p)),
         is_holder=joined(" AND ", (compose("t.{c} = integrity_held.{p}", c=c, p=name) for c, name in pairs)),
         is_new=joined(" AND ", (compose("t.{c} = integrity_new.{p}", c=c, p=name) for c, name in pairs)),

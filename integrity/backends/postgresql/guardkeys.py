@@ -24,11 +24,17 @@ _WAIT = timedelta(milliseconds=100)  # a batch that meets a writer gives way lon
 T = TypeVar("T")
 
 
+def members_name(guard: str) -> str:
+    """What the table is called that names the other rows of keys that have many."""
+    return f"{guard}_members"
+
+
 class GuardKeys:
     """Fills the table of one guard in short batches, while the guard's trigger enters what writers write."""
 
     def __init__(self, *, guard: str, table: str, key: KeyParts, connection: BaseDatabaseWrapper) -> None:
         self.guard, self.table, self.key, self.connection = guard, table, key, connection
+        self.members = members_name(guard)
         self.rows = PostgreSQLRows(connection)
         catalogue = PostgreSQLCatalogue(connection)
         self.pk = catalogue.primary_key(table)
@@ -78,69 +84,33 @@ class GuardKeys:
         return int(count), tuple(upto)
 
     def _mark_many(self, last: tuple[Any, ...] | None, upto: tuple[Any, ...]) -> None:
+        """Note the rows of the batch whose key another row holds."""
         after, lower = self._bound(">", last)
         until, upper = self._bound("<=", upto)
         self.rows.execute(
             compose(
                 """
-                UPDATE {guard} AS g SET many = TRUE FROM {source}
-                WHERE {after} AND {until} AND {same} AND ({g_p}) <> ({s_p}) AND NOT g.many
+                WITH again AS MATERIALIZED (
+                    SELECT {s_p}, {s_k} FROM {source} JOIN {guard} AS g ON {same}
+                    WHERE {after} AND {until} AND ({g_p}) <> ({s_p})
+                ), marked AS (
+                    UPDATE {guard} AS g SET many = TRUE FROM again AS s WHERE {same} AND NOT g.many
+                )
+                INSERT INTO {members} ({p}, {k}) SELECT {p}, {k} FROM again
                 """,
                 guard=self.guard,
+                members=self.members,
                 source=self.source,
                 after=after,
                 until=until,
                 same=self.key.same("g", "s"),
                 g_p=columns(self.p, of="g"),
                 s_p=columns(self.p, of="s"),
+                s_k=columns(self.key.names, of="s"),
+                p=columns(self.p),
+                k=columns(self.key.names),
             ),
             (*lower, *upper),
-        )
-
-    def settle(self, *, say: Say) -> None:
-        """Name the one row that is left of each old group as the holder of its key, batch by batch.
-
-        This only makes rejecting faster, so that a key which somebody is asking for just now is passed over.
-        """
-        settled = f"{self.guard}_settled"
-        self.rows.execute(
-            compose(
-                """
-                CREATE TEMPORARY TABLE {settled} AS SELECT row_number() OVER () AS n, s.*
-                FROM {guard} AS g JOIN {source} ON {same} WHERE g.many
-                """,
-                settled=settled,
-                guard=self.guard,
-                source=self.source,
-                same=self.key.same("g", "s"),
-            )
-        )
-        try:
-            total = self.rows.value(compose("SELECT COUNT(*) FROM pg_temp.{settled}", settled=settled))
-            for start in range(0, int(total), _FIRST_SIZE):
-                self._briefly(lambda: self._settle_batch(settled, start), say)  # noqa: B023 - called at once
-        finally:
-            self.rows.execute(compose("DROP TABLE pg_temp.{settled}", settled=settled))
-
-    def _settle_batch(self, settled: str, start: int) -> None:
-        holders = (compose("{p} = s.{p}", p=name) for name in self.p)
-        self.rows.execute(
-            compose(
-                """
-                WITH free AS MATERIALIZED (
-                    SELECT {k}, {p} FROM {guard} AS g JOIN pg_temp.{settled} AS s ON {same}
-                    WHERE s.n > %s AND s.n <= %s FOR UPDATE OF g SKIP LOCKED
-                )
-                UPDATE {guard} AS g SET many = FALSE, {holders} FROM free AS s WHERE {same}
-                """,
-                guard=self.guard,
-                settled=settled,
-                k=columns(self.key.names, of="s"),
-                p=columns(self.p, of="s"),
-                holders=joined(", ", holders),
-                same=self.key.same("g", "s"),
-            ),
-            (start, start + _FIRST_SIZE),
         )
 
     def _briefly(self, step: Callable[[], T], say: Say) -> T:

@@ -9,7 +9,8 @@ merely looks into the table leaks (docs/decisions/0020-the-guard.md has the meas
 Each key has a *holder*, the primary key of one row that has it. Deleting a row or changing its key does not
 touch the guard: when the key is wanted again, the holder is looked up, and if it is gone the newcomer becomes the
 holder. Locking the holder FOR SHARE waits for a transaction that is about to delete it, as the real
-index would. A key with ``many`` rows (the old duplicates) is only free when no row at all has it.
+index would. A key with ``many`` rows (the old duplicates) is only free when none of its *members* has it either:
+the other rows that had it, in a table of their own, so that looking for them never reads the whole table.
 
 A guard is ready once its comment says so (with the definition that it guards); until then nothing relies on it.
 """
@@ -22,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.definition import UniqueIndex
 from integrity.backends.postgresql.guardcode import function_statement
-from integrity.backends.postgresql.guardkeys import GuardKeys
+from integrity.backends.postgresql.guardkeys import GuardKeys, members_name
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently
@@ -66,28 +67,33 @@ class Guard:
         self._create_trigger()
 
     def _create_table(self) -> None:
-        guard, k = self.name, self.key.names
+        self._create_as(self.name, "{p}, {k}, FALSE AS many", unique=True)
+        self._create_as(self.keys.members, "{p}, {k}", unique=False)
+        # A publication FOR ALL TABLES would otherwise make every writer fail at the guard's first update.
+        self.rows.execute(compose("ALTER TABLE {guard} REPLICA IDENTITY FULL", guard=self.name))
+
+    def _create_as(self, name: str, template: str, *, unique: bool) -> None:
+        """Create a table of keys, empty, with an index on them."""
+        k = self.key.names
         self.rows.execute(
             compose(
-                "CREATE TABLE {guard} AS SELECT {p}, {k}, FALSE AS many FROM {source} WITH NO DATA",
-                guard=guard,
-                p=columns(self.keys.p),
-                k=columns(k),
+                "CREATE TABLE {name} AS SELECT {columns} FROM {source} WITH NO DATA",
+                name=name,
+                columns=compose(template, p=columns(self.keys.p), k=columns(k)),
                 source=self.keys.source,
             )
         )
-        # A publication FOR ALL TABLES would otherwise make every writer fail at the guard's first update.
-        self.rows.execute(compose("ALTER TABLE {guard} REPLICA IDENTITY FULL", guard=guard))
         parts = joined(
             ", ", (compose("{name} {kind}", name=n, kind=c) for n, c in zip(k, self.key.classes, strict=True))
         )
         self.rows.execute(
             compose(
-                "CREATE UNIQUE INDEX {index} ON {guard} ({parts}) {nulls}",
-                index=f"{guard}_key",
-                guard=guard,
+                "CREATE {unique} INDEX {index} ON {name} ({parts}) {nulls}",
+                unique=SQL("UNIQUE" if unique else ""),
+                index=f"{name}_key",
+                name=name,
                 parts=parts,
-                nulls=SQL("" if self.key.nulls_distinct else "NULLS NOT DISTINCT"),
+                nulls=SQL("NULLS NOT DISTINCT" if unique and not self.key.nulls_distinct else ""),
             )
         )
 
@@ -96,6 +102,7 @@ class Guard:
         self.rows.execute(
             function_statement(
                 guard=self.name,
+                members=self.keys.members,
                 table=self.table,
                 constraint=self.index.name,
                 key=self.key,
@@ -129,7 +136,7 @@ def drop_guard_now(table: str, constraint: str, *, rows: PostgreSQLRows) -> None
     name = guard_name(table, constraint)
     rows.execute(compose("DROP TRIGGER IF EXISTS {name} ON {table}", name=name, table=table))
     rows.execute(compose("DROP FUNCTION IF EXISTS {name}()", name=name))
-    rows.execute(compose("DROP TABLE IF EXISTS {name}", name=name))
+    rows.execute(compose("DROP TABLE IF EXISTS {name}, {members}", name=name, members=members_name(name)))
 
 
 def _comment(name: str, rows: PostgreSQLRows) -> str | None:

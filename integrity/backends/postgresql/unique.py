@@ -143,16 +143,15 @@ class _Addition:
     def carry_out(self, guard: Guard) -> None:
         try:
             guard.set_up(say=self.say)
-            self._build_without_duplicates(guard)
+            self._build_without_duplicates()
             self._close()
         except BaseException:
             self._clear_away()
             raise
 
-    def _build_without_duplicates(self, guard: Guard) -> None:
+    def _build_without_duplicates(self) -> None:
         for attempt in range(1, _TRIES + 1):
             self.wanted.remove()
-            guard.keys.settle(say=self.say)
             try:
                 self._build()
             except IntegrityError as error:
