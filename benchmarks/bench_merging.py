@@ -25,6 +25,7 @@ from django.db import connection
 from benchmarks.scratch import postgresql, seconds
 from integrity.dedupe import DedupeRule, apply_plan, make_plan
 from integrity.models import Embedding, WorkflowExecution
+from tests.ponies.tables import make_tables
 
 WORKFLOWS = DedupeRule(model="integrity.WorkflowExecution", fields=("workflow_id",))
 EMBEDDINGS = DedupeRule(model="integrity.Embedding", fields=("invocation_id", "embedding_model"))
@@ -101,6 +102,7 @@ def by_super_deduper(first: Embedding, second: Embedding) -> None:
 @contextmanager
 def before_the_constraints() -> Iterator[None]:
     with postgresql():
+        make_tables()  # the other tool reads every model
         call_command("migrate", "integrity", "0001", verbosity=0)
         yield
 

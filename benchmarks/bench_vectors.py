@@ -24,6 +24,13 @@ from integrity.signals import batch_step
 def fill(rows: int, share: float) -> None:
     """Fill the table with vectors of 768 random float32, which compression leaves as they are: 3 kB a row."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE TEMPORARY TABLE IF NOT EXISTS noise AS
+            SELECT n, string_agg(uuid_send(gen_random_uuid()), '') AS bytes
+            FROM generate_series(0, 999) AS n, generate_series(1, 191) GROUP BY n
+            """
+        )
         cursor.execute("TRUNCATE embedding CASCADE")
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(
@@ -31,8 +38,8 @@ def fill(rows: int, share: float) -> None:
             INSERT INTO embedding (id, started_at, completed_at, invocation_id, embedding_model, vector)
             SELECT gen_random_uuid(), timestamp '2026-01-01' + g * interval '1 ms', timestamp '2026-01-01',
                    md5((g %% %s)::text)::uuid, 'nomic',
-                   (SELECT string_agg(uuid_send(gen_random_uuid()), '') FROM generate_series(1, 192 + g * 0))
-            FROM generate_series(1, %s) AS g
+                   uuid_send(gen_random_uuid()) || noise.bytes
+            FROM generate_series(1, %s) AS g JOIN noise ON noise.n = g %% 1000
             """,
             [round(rows * (1 - share)), rows],
         )
