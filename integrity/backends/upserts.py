@@ -145,14 +145,14 @@ class Upserts(ABC):
         """Write the ``count`` rows of a source and say what became of each."""
         outcome = Outcome()
         existing = self.existing(plan, source)
-        written = set()
-        for row in self._insert(plan, source):
+        rows = self._insert(plan, source)
+        for row in rows:
             key, new = row[:-1], row[-1]
-            written.add(key)
             if new is None:
                 new = key not in existing
             (outcome.inserted if new else outcome.updated).append(key)
-        if len(written) < count:
+        if len(rows) < count:
+            written = {row[:-1] for row in rows}
             for row in self._look_up(plan, source):
                 key, position, stale = row[:-2], row[-2], row[-1]
                 if position > 1:
