@@ -109,6 +109,7 @@ def test_a_second_purge_has_nothing_to_do(ponies: Database) -> None:
     assert purge().runs == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("purged", [(), (1,), (2,), (1, 2), (2, 1)])
 def test_a_chain_of_removals_leads_to_the_last_survivor(ponies: Database, purged: tuple[int, ...]) -> None:
     first, _ = twins()

@@ -33,6 +33,7 @@ def test_the_demo_ends_with_a_clean_constrained_table_and_says_where_to_look(
     assert 'violates unique constraint "unique_invocation_embedding_model"' in " ".join(told.out.split())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("renamed")
 def test_the_demo_can_be_told_twice(call: Callable[..., CommandResult]) -> None:
     call("demo")

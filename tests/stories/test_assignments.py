@@ -84,6 +84,7 @@ IDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_damaged_ids_are_repaired_and_what_failed_before_succeeds(databases: Databases, call: Call) -> None:
     database = databases.empty("sqlite")

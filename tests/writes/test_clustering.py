@@ -219,6 +219,7 @@ def test_columns_that_would_corrupt_ids_are_refused(sqlite_database: Database, t
     assert not ClusteringResult.objects.exists()
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_however_many_assignments_there_are(database: Database) -> None:
     (known,) = some_embeddings(1)
     invocation = Embedding.objects.get(pk=known).invocation

@@ -151,6 +151,7 @@ print(json.dumps(result.counts))
 """
 
 
+@pytest.mark.slow
 def test_four_processes_leave_one_row_for_each_key(database: Database) -> None:
     writers = [
         subprocess.Popen(
