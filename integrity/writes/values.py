@@ -44,6 +44,14 @@ def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) ->
             return convert(values)
         return values
 
+    def adapt_documents(values: Sequence[Any]) -> Sequence[Any]:
+        # Anything else may be NULL, an expression or an encoder's business: the field knows.
+        if not {dict, list}.issuperset(map(type, values)):
+            return convert(values)
+        return [connection.ops.adapt_json_value(value, field.encoder) for value in values]  # type: ignore[attr-defined]
+
+    if type(field) is models.JSONField:
+        return adapt_documents
     takes_it = example is not None and field.get_db_prep_save(example, connection) is example
     return convert_if_needed if takes_it else convert
 
