@@ -9,6 +9,8 @@ import pytest
 
 from tests.databases import Database
 
+pytestmark = pytest.mark.slow
+
 SITE_TABLES = {"auth_user", "auth_permission", "django_admin_log", "django_content_type", "django_session"}
 TABLES = """
 from django.db import connections
@@ -43,7 +45,6 @@ def migrate(database: Database, tmp_path: Path, *, then: str) -> str:
     return result.stdout
 
 
-@pytest.mark.slow
 def test_each_table_is_where_it_belongs(empty_database: Database, tmp_path: Path) -> None:
     tables = json.loads(migrate(empty_database, tmp_path, then=TABLES))
 
@@ -64,7 +65,6 @@ def test_somebody_elses_database_receives_only_our_books(empty_database: Databas
     assert theirs == {"customers", "django_migrations"}
 
 
-@pytest.mark.slow
 def test_the_admin_works_with_its_tables_elsewhere(empty_database: Database, tmp_path: Path) -> None:
     assert "readers" in migrate(empty_database, tmp_path, then=USE_ADMIN)
 
