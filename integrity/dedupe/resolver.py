@@ -56,6 +56,7 @@ class Resolver:
         self.late = frozenset(
             stage.name for stage in self.touched if stage.table == root.table and frees_keys(stage, using=target.using)
         )
+        """Names of those whose rows can move only when the redundant ones are gone."""
         self.recheck = Recheck(
             target=target,
             root=root,

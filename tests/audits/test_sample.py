@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from integrity.audits import Finding
 from integrity.demo.data import make_dirty_data
 from tests.audits.helpers import audit, ids
 from tests.commands import CommandResult
@@ -31,10 +32,15 @@ def sample(request: pytest.FixtureRequest, databases: Databases) -> Database:
     return database
 
 
+def of_embeddings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What was found about one table: the first migration makes tables of other systems, which lack constraints too."""
+    return tuple(finding for finding in findings if finding.object.partition(".")[0] == "embedding")
+
+
 def test_the_sample_before_and_after_the_migration(sample: Database, call: Callable[..., CommandResult]) -> None:
     before = audit()
 
-    assert {"A001", "A010", "A020", "A030"} <= set(ids(before))
+    assert ids(of_embeddings(before)) == ["A001", "A010", "A020", "A030"]
     by_id = {finding.id: finding.details for finding in before}
     assert by_id["integrity.A001"] == {"rule": "embeddings", "groups": 25, "redundant": 25}
     assert by_id["integrity.A030"]["rows"] == 5
@@ -51,7 +57,7 @@ def test_the_twin_before_and_after_the_migration(
 ) -> None:
     database_at("0001")
     make_dirty_data(using="default")
-    assert {"A001", "A010", "A020", "A030"} <= set(ids(audit()))
+    assert ids(of_embeddings(audit())) == ["A001", "A010", "A020", "A030"]
 
     assert call("migrate", "integrity").code == 0
 
