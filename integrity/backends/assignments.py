@@ -63,11 +63,11 @@ class Assignments:
             compose(
                 """
                 INSERT INTO {table} ({pk}, {member}, {parent}, {group})
-                SELECT {new_id}, s.{member}, g.{group_parent}, g.{group_pk}
+                SELECT {new_ids}, s.{member}, g.{group_parent}, g.{group_pk}
                 FROM {stage} AS s JOIN {group_table} AS g ON g.{group_parent} = %s AND g.{group_number} = s.number
                 ORDER BY s.{member}
                 """,
-                new_id=self.bulk.new_id,
+                new_ids=self.bulk.new_ids(order=compose("s.{member}", member=self.member)),
                 stage=_STAGE,
                 **self._names,
             ),

@@ -34,10 +34,9 @@ class Bulk(ABC):
     def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Stream rows, in the order of the table's columns, into a temporary table; memory stays flat."""
 
-    @property
     @abstractmethod
-    def new_id(self) -> SQL:
-        """An expression that makes a new UUID for each row."""
+    def new_ids(self, *, order: SQL) -> SQL:
+        """An expression that makes a new time-ordered UUID for each row that a SELECT gives in this order."""
 
     @abstractmethod
     def lock_name(self, name: str) -> None:

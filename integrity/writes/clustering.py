@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import index
 from typing import Any
 from uuid import UUID
 
@@ -129,8 +129,8 @@ class _Saving:
         convert = converter(_pk(Embedding), connections[self.using])
         for position, (embedding_id, number) in enumerate(self.assignments):
             try:
-                (member,) = convert([embedding_id])
-                yield position, member, operator.index(number)
+                (member,) = convert((embedding_id,))
+                yield position, member, index(number)
             except (TypeError, ValidationError) as error:
                 raise RowRejected(
                     f"Assignment {position} (embedding {embedding_id}, cluster {number}): these are no id and number."

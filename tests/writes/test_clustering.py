@@ -14,6 +14,7 @@ from django.db import OperationalError
 from psycopg import errors
 
 from integrity.models import Cluster, ClusteringResult, Embedding, EmbeddingCluster, ExperimentRun, Invocation
+from integrity.models.fields import uuid7
 from integrity.writes import (
     DuplicateKey,
     NewCluster,
@@ -59,6 +60,19 @@ def test_a_clustering_is_saved_whole(database: Database) -> None:
     assert {row.embedding_id: row.cluster.cluster_id for row in EmbeddingCluster.objects.select_related("cluster")} == {
         pk: -1 if n == 0 else 0 for n, pk in enumerate(ids)
     }
+
+
+def test_ids_are_ordered_by_time_and_never_the_same(database: Database) -> None:
+    ids = some_embeddings(10)
+    before = uuid7()
+
+    for _ in range(2):
+        save([(pk, 0) for pk in ids])
+
+    made = list(EmbeddingCluster.objects.values_list("pk", flat=True))
+    assert len(set(made)) == 20
+    assert {(pk.version, pk.variant) for pk in made} == {(7, uuid.RFC_4122)}
+    assert all(before.hex[:12] <= pk.hex[:12] <= uuid7().hex[:12] for pk in made), "milliseconds since 1970"
 
 
 def test_ids_may_be_text_and_sizes_medoids_and_properties_may_be_given(database: Database) -> None:

@@ -21,6 +21,15 @@ _BINARY = {
 That takes less than half of the time of text, which is what all others are sent as.
 """
 
+_ID_PREFIX = SQL("""(
+    SELECT lpad(to_hex((EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+        || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 11)
+)""")
+"""The first 24 digits of a UUIDv7, made once in a statement: the time, the version, 42 random bits with the variant.
+
+Each row's number fills the rest (RFC 9562, 6.2, a counter): a random UUID for each would cost 4 us, this costs 0.3.
+"""
+
 
 class PostgreSQLBulk(Bulk):
     """A temporary table belongs to the session: everything that uses it happens in one transaction."""
@@ -40,10 +49,9 @@ class PostgreSQLBulk(Bulk):
             for row in rows:
                 copy.write_row(row)
 
-    @property
-    def new_id(self) -> SQL:
-        version: int = getattr(self.connection, "pg_version", 0)
-        return SQL("uuidv7()" if version >= 180000 else "gen_random_uuid()")
+    def new_ids(self, *, order: SQL) -> SQL:
+        number = compose("lpad(to_hex(row_number() OVER (ORDER BY {order})), 8, '0')", order=order)
+        return compose("({prefix} || {number})::uuid", prefix=_ID_PREFIX, number=number)
 
     def lock_name(self, name: str) -> None:
         self.rows.fetch(SQL("SELECT pg_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (name,))

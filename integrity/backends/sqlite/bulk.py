@@ -31,8 +31,7 @@ class SQLiteBulk(Bulk):
             while part := list(islice(stream, _PART)):  # Django's executemany remembers all that it is given
                 cursor.executemany(insert, part)
 
-    @property
-    def new_id(self) -> SQL:
+    def new_ids(self, *, order: SQL) -> SQL:
         self.connection.ensure_connection()
         self.connection.connection.create_function("integrity_uuid7", 0, _hex_uuid7)
         return SQL("integrity_uuid7()")
