@@ -18,7 +18,7 @@ from tests.databases import Database
 
 CLUSTERS = 200
 BATCH = 10_000
-ROUNDS = 3
+ROUNDS = 7
 FULL = 200_000
 MANY = 1_400_000
 

@@ -25,7 +25,7 @@ COLUMNS = ("pattern_id", "quality_score", "confidence", "measurement_timestamp",
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 CONSTRAINT = "pattern_quality_metrics_pattern_id_unique"
 ONE_BY_ONE = 1000
-ROUNDS = 3
+ROUNDS = 7
 
 
 def scores(count: int, *, moment: datetime, quality: float) -> list[dict[str, Any]]:

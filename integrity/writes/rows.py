@@ -8,9 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import connections, models
-from django.db.models.expressions import DatabaseDefault
 
-from integrity.backends import get_catalogue
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.values import Column, Row, brought, constant, default
 
@@ -44,7 +42,7 @@ class Shape:
 
 
 def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check | None, using: str) -> Shape:
-    """Derive the shape from the first row. Fields that no row brings get their default, or are left to the database.
+    """Derive the shape from the first row. Fields that no row brings get Django's default, or are left to the database.
 
     ``touch`` gives values, the same for all rows, that an existing row gets only when it is changed.
 
@@ -52,7 +50,6 @@ def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check 
         InvalidUpsert: a name is no field of the model.
     """
     connection = connections[using]
-    with_default = {c.name for c in get_catalogue(using=using).columns(model._meta.db_table) if c.default is not None}
     given = {_field(model, name): name for name in first}
     if len(given) != len(first):
         raise InvalidUpsert(f"{model._meta.label}: a row brings one field twice, by its name and its column's.")
@@ -68,7 +65,7 @@ def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check 
                 touched.append(field)
         elif field in given:
             columns[field] = brought(field, given[field], connection)
-        elif _needs_default(field, with_default):
+        elif field.has_default():  # as Django, also where the database has one, too
             columns[field] = default(field, connection)
     return Shape(
         names=frozenset(first),
@@ -111,11 +108,3 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
             return field
     known = ", ".join(field.name for field in model._meta.local_concrete_fields)
     raise InvalidUpsert(f"{model._meta.label} has no field {name!r} that can be written. Choose from: {known}.")
-
-
-def _needs_default(field: models.Field[Any, Any], with_default: set[str]) -> bool:
-    """Whether Django has to fill the field in: the database does, where both it and the model have a default there."""
-    left_to_database = isinstance(field.get_default(), DatabaseDefault) or (
-        field.has_db_default() and field.column in with_default
-    )
-    return field.has_default() and not left_to_database
