@@ -7,6 +7,7 @@ are doubled. Every statement is executed with a parameter sequence, so a percent
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 
 class SQL(str):
@@ -56,6 +57,11 @@ def on(left: str, left_columns: Iterable[str], right: str, right_columns: Iterab
             for a, x in zip(left_columns, right_columns, strict=True)
         ),
     )
+
+
+def array(values: Iterable[int | UUID]) -> str:
+    """An array parameter, as text, to be cast by the statement: psycopg would look at each value by itself."""
+    return "{" + ",".join([value.hex if isinstance(value, UUID) else str(value) for value in values]) + "}"
 
 
 def coalesce(*parts: str) -> SQL:

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet, Value
 from django.db.models.functions import Now
 
+from integrity.backends import get_rows
+from integrity.backends.sql import SQL
 from integrity.exceptions import IntegrityAppError
 from integrity.models import CircuitBreaker
 from integrity.signals import breaker_changed
@@ -50,6 +52,16 @@ class Permit:
     failures: int = 0
 
 
+class _Row(NamedTuple):
+    state: str
+    epoch: int
+    failures: int
+    openings: int
+
+
+_ROW: Final = "SELECT state, epoch, failures, openings FROM integrity_breaker WHERE name = %s"  # before each batch
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """The breaker of one provider."""
@@ -59,7 +71,7 @@ class Breaker:
 
     def permit(self) -> Permit | None:
         """Return the permission to call, or None while the breaker is open or somebody else probes."""
-        row = self._row()
+        row = self._read()
         if row.state == State.CLOSED:
             return Permit(epoch=row.epoch, failures=row.failures)
         taken = self._change(row.epoch, due=True, state=State.HALF_OPEN, until=_from_now(PROBE_LEASE))
@@ -92,12 +104,12 @@ class Breaker:
             self.trip(permit, reason=reason)
             return
         counted = self._rows().filter(epoch=permit.epoch, state=State.CLOSED).update(failures=F("failures") + 1)
-        if counted and self._row().failures >= THRESHOLD:
+        if counted and self._read().failures >= THRESHOLD:
             self.trip(permit, reason=reason)
 
     def trip(self, permit: Permit, *, reason: str, pause: timedelta | None = None) -> None:
         """Open now, for ``pause`` or, without one, for longer each time."""
-        openings = self._row().openings
+        openings = self._read().openings
         pause = pause or min(FIRST_PAUSE * 2 ** min(openings, 10), LONGEST_PAUSE)
         changed = self._change(
             permit.epoch,
@@ -120,14 +132,16 @@ class Breaker:
             rows = rows.exclude(state=State.CLOSED).filter(until__lte=Now())
         return bool(rows.update(epoch=F("epoch") + 1, **values))
 
-    def _row(self) -> CircuitBreaker:
-        found = self._rows().first()
-        if found is None:
+    def _read(self) -> _Row:
+        query, params = SQL(_ROW), (self.name,)
+        rows = get_rows(using=self.using)
+        found = rows.fetch(query, params)
+        if not found:
             CircuitBreaker.objects.using(self.using).bulk_create(
                 [CircuitBreaker(name=self.name)], ignore_conflicts=True
             )
-            found = self._rows().get()
-        return found
+            found = rows.fetch(query, params)
+        return _Row(*found[0])
 
     def _rows(self) -> QuerySet[CircuitBreaker]:
         return CircuitBreaker.objects.using(self.using).filter(name=self.name)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from integrity.backends import get_rows
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, array
 from integrity.pipeline.jobs import Job
 from integrity.pipeline.states import adopt
 from integrity.queue import Lease
@@ -82,7 +82,7 @@ class _Chunk:
 
 
 def _find_chunks(jobs: Sequence[Job], *, model: str, using: str) -> dict[UUID, _Chunk]:
-    params: tuple[Any, ...] = (model, [job.chunk_id for job in jobs])
+    params: tuple[Any, ...] = (model, array(job.chunk_id for job in jobs))
     rows = get_rows(using=using)
     chunks = [_Chunk(*row) for row in rows.fetch(_CHUNKS, params)]
     if unknown := {chunk.file_id for chunk in chunks if chunk.current_version is None}:

@@ -1,37 +1,35 @@
-"""Vectors on their way into the database: as one binary array, five times faster than as text.
+"""Vectors on their way into the database, a batch in one statement and in binary.
 
-A batch travels as one flat ``real[]``, from which each row takes its slice: the same statement serves a column of
-pgvector's type ``vector`` (which has an assignment cast) and one of type ``real[]``.
+Where pgvector is installed they travel as one ``vector[]``, elsewhere as one flat ``real[]``, from which each row takes
+its slice. Both can be assigned to a column of ``vector`` and of ``real[]``.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
 import psycopg
 from django.db import connections
-from numpy.typing import NDArray
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 
 from integrity.backends import get_rows
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, array
 from integrity.exceptions import IntegrityAppError
+from integrity.models.fields import uuid7
+from integrity.pipeline.arrays import NumbersDumper, vectors_dumper
 from integrity.pipeline.providers import Provider, Vectors
 
-_FLOAT4, _FLOAT4_ARRAY = 700, 1021  # pg_type.oid of both, fixed for ever
-_ELEMENT: Final = np.dtype([("length", ">i4"), ("value", ">f4")])
-_Array: TypeAlias = NDArray[np.float32]
-
+_AS_VECTORS: Final = "SELECT * FROM unnest(%(ids)s::uuid[], %(chunks)s::uuid[], %(vectors)s)"
+_AS_NUMBERS: Final = """
+    SELECT id, chunk_id, (%(vectors)s)[(position - 1) * %(width)s + 1 : position * %(width)s]
+    FROM unnest(%(ids)s::uuid[], %(chunks)s::uuid[]) WITH ORDINALITY AS row (id, chunk_id, position)
+"""
 _INSERT: Final = """
     INSERT INTO file_embeddings (id, chunk_id, embedding, model_version, created_at, updated_at)
-    SELECT gen_random_uuid(), c.id, (%(numbers)s)[(position - 1) * %(width)s + 1 : position * %(width)s],
-           %(model)s::text, now(), now()
-    FROM unnest(%(chunks)s::uuid[]) WITH ORDINALITY AS made (chunk_id, position)
+    SELECT made.id, c.id, made.vector, %(model)s::text, now(), now()
+    FROM ({made}) AS made (id, chunk_id, vector)
     JOIN file_chunks AS c ON c.id = made.chunk_id AND c.is_active
     ORDER BY c.id
     ON CONFLICT (chunk_id, model_version) DO NOTHING
@@ -43,20 +41,6 @@ class WrongDimensions(IntegrityAppError):
     """The provider's vectors do not fit into the column."""
 
 
-class _ArrayDumper(Dumper):
-    """Writes a numpy array of float32 as PostgreSQL's binary ``real[]`` of one dimension."""
-
-    format = Format.BINARY
-    oid = _FLOAT4_ARRAY
-
-    def dump(self, obj: _Array) -> bytes:
-        """Header: one dimension, no NULLs, element type, length, lower bound 1. Elements: length 4, big-endian."""
-        elements = np.empty(obj.size, dtype=_ELEMENT)
-        elements["length"] = 4
-        elements["value"] = obj.ravel()
-        return struct.pack(">iiIii", 1, 0, _FLOAT4, obj.size, 1) + elements.tobytes()
-
-
 def insert_vectors(*, chunks: Sequence[UUID], vectors: Vectors, model: str, using: str) -> set[UUID]:
     """Store the vectors of those chunks that are active and have none by this model; return these chunks.
 
@@ -66,10 +50,18 @@ def insert_vectors(*, chunks: Sequence[UUID], vectors: Vectors, model: str, usin
     connection.ensure_connection()
     # Django's own cursors send values as text; this one sends them apart from the statement, in binary.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.adapters.register_dumper(np.ndarray, _ArrayDumper)
+        dumper = vectors_dumper(connection.connection)
+        cursor.adapters.register_dumper(np.ndarray, dumper or NumbersDumper)
+        made = _AS_VECTORS if dumper else _AS_NUMBERS
         cursor.execute(
-            _INSERT,
-            {"numbers": vectors, "width": vectors.shape[1], "model": model, "chunks": list(chunks)},
+            _INSERT.format(made=made),
+            {
+                "ids": array(uuid7() for _ in chunks),  # gen_random_uuid() would take 4 us for each
+                "chunks": array(chunks),
+                "vectors": vectors,
+                "width": vectors.shape[1],
+                "model": model,
+            },
         )
         return {chunk for (chunk,) in cursor.fetchall()}
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from integrity.backends.sql import array
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -29,6 +31,6 @@ class Return:
     headers: dict[str, int]
 
 
-def arrays(leases: Sequence[Lease]) -> tuple[list[int], list[int]]:
+def arrays(leases: Sequence[Lease]) -> tuple[str, str]:
     """Two parallel arrays, as ``unnest(bigint[], integer[])`` takes them."""
-    return [lease.msg_id for lease in leases], [lease.read_ct for lease in leases]
+    return array(lease.msg_id for lease in leases), array(lease.read_ct for lease in leases)

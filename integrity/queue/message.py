@@ -44,8 +44,10 @@ def decoded(value: Any) -> tuple[Any, str]:
     its readers.
     """
     try:
-        found = json.loads(value) if isinstance(value, str) else value
-        is_deep = _is_deep(found)
+        if not isinstance(value, str):
+            return value, ""
+        found = json.loads(value)
+        is_deep = value.count("{") + value.count("[") > DEEPEST and _is_deep(found)
     except RecursionError:
         is_deep = True
     except ValueError:  # PostgreSQL has seen to it that it is JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -27,7 +28,14 @@ def test_a_batch_is_embedded_archived_and_served(library: Library) -> None:
     assert library.outcomes() == {"done": 7}
 
 
-def test_stored_vectors_are_those_of_their_chunks(library: Library) -> None:
+AS_IT_IS = ""
+AS_NUMBERS = "ALTER TABLE file_embeddings ALTER embedding TYPE real[] USING embedding::real[]"
+WITHOUT_PGVECTOR = f"{AS_NUMBERS}; DROP EXTENSION IF EXISTS vector"
+
+
+@pytest.mark.parametrize("change", [AS_IT_IS, AS_NUMBERS, WITHOUT_PGVECTOR])
+def test_stored_vectors_are_those_of_their_chunks_whatever_the_column(library: Library, change: str) -> None:
+    execute(change or "SELECT 1")
     library.upload(*words("text", 5))
     library.work()
 
@@ -35,6 +43,22 @@ def test_stored_vectors_are_those_of_their_chunks(library: Library) -> None:
         "SELECT content, embedding::real[] FROM file_chunks c JOIN file_embeddings e ON e.chunk_id = c.id"
     ):
         np.testing.assert_array_equal(np.float32(stored), library.provider.embed([content])[0])
+
+
+def test_a_version_that_changed_during_the_call_stops_the_commit_even_if_the_chunk_is_still_active(
+    library: Library,
+) -> None:
+    processed = library.upload("one", "two")
+    provider = Scripted()
+
+    def change_the_version(texts: Sequence[str]) -> object:
+        execute("UPDATE integrity_file_state SET current_version = 2 WHERE file_id = %s", processed.file)
+        return provider.embed(texts)
+
+    provider.answers.append(change_the_version)
+
+    assert library.work(provider=provider) == {"superseded": 2}
+    assert (library.embedded_anywhere(), library.outcomes()) == (0, {"superseded": 2})
 
 
 def test_a_message_of_the_original_shape_is_understood(library: Library) -> None:

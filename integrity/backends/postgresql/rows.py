@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
+import psycopg
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -27,17 +29,19 @@ class PostgreSQLRows(Rows):
     def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
         # Re-checking under locks needs each statement to see what was committed before it: a stricter default
         # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
-        if outermost:
-            self.execute(SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+        isolation = ["TRANSACTION ISOLATION LEVEL READ COMMITTED"] if outermost else []
         # A batch touches few rows of a large table: the planner, guessing at cold disks, would read all of it.
-        milliseconds = lock_timeout // timedelta(milliseconds=1)
-        self.execute(
-            SQL(
-                "SELECT set_config('lock_timeout', %s, TRUE), set_config('enable_seqscan', 'off', TRUE), "
-                "set_config('random_page_cost', '1.1', TRUE), set_config('jit', 'off', TRUE)"
-            ),
-            (f"{milliseconds}ms",),
-        )
+        settings = {
+            "lock_timeout": lock_timeout // timedelta(milliseconds=1),
+            "enable_seqscan": "off",
+            "random_page_cost": 1.1,
+            "jit": "off",
+        }
+        commands = [*isolation, *(f"LOCAL {name} = {value}" for name, value in settings.items())]
+        # Together in one round trip, which only a cursor that sends no parameters can do.
+        connection: Any = self.connection
+        with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
+            cursor.execute("; ".join(f"SET {command}" for command in commands))
 
     @contextmanager
     def foreign_keys_unchecked(self) -> Iterator[None]:
