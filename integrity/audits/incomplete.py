@@ -10,8 +10,8 @@ from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding, Level
 from integrity.audits.registry import register
 from integrity.audits.words import counted, shown
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL
+from integrity.backends.statements import Query
 from integrity.dedupe.target import Target
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from integrity.backends.rows import Query, Rows
+from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, columns, compose, joined
+from integrity.backends.statements import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

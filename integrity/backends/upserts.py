@@ -15,8 +15,9 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from integrity.backends.rows import Query, Rows
+from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.statements import Query
 
 POSITION = "integrity_n"
 """Column of a source: the row's place in its batch."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from integrity.backends.rows import Query, Rows
+from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, joined, on
+from integrity.backends.statements import Query
 from integrity.dedupe.stages import Stage
 
 

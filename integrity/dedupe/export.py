@@ -10,8 +10,8 @@ from django.apps.registry import Apps
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose
+from integrity.backends.statements import Query
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.refusals import REASONS, refusals_of
 from integrity.dedupe.stages import Stage

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from integrity.backends import get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, joined, on
+from integrity.backends.statements import Query
 from integrity.dedupe.rule import InvalidRule
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.target import Target

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from django.apps.registry import Apps
 
 from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
-from integrity.backends.rows import Query, Rows
+from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
+from integrity.backends.statements import Query
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
 from integrity.dedupe.maps import key_changes, map_of

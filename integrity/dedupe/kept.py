@@ -15,8 +15,8 @@ from django.apps.registry import Apps
 from django.db import connections
 
 from integrity.backends import Column, get_catalogue, get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, compose, joined
+from integrity.backends.statements import Query
 from integrity.dedupe.quarantine import side_tables_of
 
 

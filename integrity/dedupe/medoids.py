@@ -11,8 +11,8 @@ import numpy as np
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, on
+from integrity.backends.statements import Query
 from integrity.dedupe.keep import Medoid
 from integrity.dedupe.reranking import rerank
 from integrity.dedupe.stages import Stage

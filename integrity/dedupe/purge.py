@@ -87,6 +87,8 @@ def _purge(run_id: int, *, apps: Apps, using: str) -> tuple[int, int]:
             delete = compose("DELETE FROM {name} WHERE integrity_run IN (%s, %s)", name=side.name)
             counted[side.kind == "quarantine"] += rows.execute(delete, (run_id, -run_id))
         drop_stages(run.plan_id, using=using)
+        for left_by_a_killed_undo in rows.side_tables(f"integrity_undo_{run_id}"):
+            rows.drop(left_by_a_killed_undo)
         book("DedupePlan", apps=apps, using=using).filter(pk=run.plan_id).update(state="purged")
         refused = [asdict(refusal) for refusal in summary.refused]
         details = {**run.details, "purged": timezone.now().isoformat(), "refused": refused}

@@ -21,8 +21,9 @@ from typing import Any, Final
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import Query, numbered
+from integrity.backends.rows import numbered
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.statements import Query
 from integrity.dedupe.books import book
 
 REPOINTED: Final = "changes"

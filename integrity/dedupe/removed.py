@@ -8,8 +8,8 @@ from django.apps.registry import Apps
 from django.db import transaction
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import columns, compose
+from integrity.backends.statements import Query
 from integrity.dedupe.abbreviation import abbreviate
 from integrity.dedupe.books import book, require_books
 

@@ -9,8 +9,8 @@ from django.apps.registry import Apps
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, joined
+from integrity.backends.statements import Query
 from integrity.dedupe.books import book
 from integrity.dedupe.decision import decide, digest_of, forget_decision
 from integrity.dedupe.inspection import UnknownGroup, UnknownRow

@@ -11,8 +11,9 @@ from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, U
 from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import GroupQuery, Query, numbered
+from integrity.backends.rows import GroupQuery, numbered
 from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.backends.statements import Query
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key

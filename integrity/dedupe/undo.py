@@ -18,16 +18,16 @@ from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
-from integrity.backends.sql import SQL, compose, joined, on
+from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe import states
 from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
-from integrity.dedupe.kept import Kept, any_of, kept_of
+from integrity.dedupe.kept import Kept, kept_of
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
 from integrity.dedupe.rechecks import Span
-from integrity.dedupe.resolver import VerificationFailed
+from integrity.dedupe.restoring import Restorer, Unlike
 from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
@@ -39,10 +39,6 @@ _UNITS_PER_BATCH = 500
 
 class Purged(IntegrityAppError):
     """What the run had kept was deleted."""
-
-
-class _Unlike(Exception):
-    """A value does not fit into its column any more: it came back as another one."""
 
 
 def undo_run(
@@ -89,11 +85,10 @@ class _Undo:
         order = [stage.table for stage in application_order(root, stages)]
         self.tables = list(dict.fromkeys(reversed(order)))
         """The rule's own table first, then the tables that reference it, and those that reference them."""
-        self.rows_first = {s.table for s in stages if s.table in s.targets and not frees_keys(s, using=using)}
         self.checks = UndoChecks(
             run=run.pk,
-            # A page may try an undo out while another process carries it out.
-            refusals=f"integrity_undo_{run.pk}" + (f"_{token_hex(4)}" if dry_run else ""),
+            # Two may undo one run at once, or one try it out meanwhile. What a killed one left goes with the purge.
+            refusals=f"integrity_undo_{run.pk}_{token_hex(4)}",
             root_table=root.table,
             quarantines=self._kept("quarantine"),
             changes=self._kept(REPOINTED),
@@ -102,6 +97,13 @@ class _Undo:
             rows=self.rows,
             apps=apps,
             using=using,
+        )
+        self.restorer = Restorer(
+            run=run.pk,
+            tables=tuple(self.tables),
+            rows_first=frozenset(s.table for s in stages if s.table in s.targets and not frees_keys(s, using=using)),
+            checks=self.checks,
+            rows=self.rows,
         )
 
     def _kept(self, kind: str) -> tuple[Kept, ...]:
@@ -115,7 +117,6 @@ class _Undo:
 
     def undo(self, *, groups: Sequence[int], report: Report) -> UndoSummary:
         refusals = self.checks.refusals
-        self.rows.drop(refusals)
         self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=refusals))
         try:
             done: Counter[str] = Counter()
@@ -174,8 +175,8 @@ class _Undo:
             with self.rows.batch(lock_timeout=conf.lock_timeout()):
                 self._lock()
                 self.checks.refuse(span)
-                return self._restore(span)
-        except (IntegrityError, DataError, _Unlike) as error:
+                return self.restorer.restore(span)
+        except (IntegrityError, DataError, Unlike) as error:
             low, high = span
             if high - low == 1:
                 self.checks.note(high, str(error).strip().splitlines()[0])
@@ -186,8 +187,8 @@ class _Undo:
     def _check_only(self, span: Span) -> Counter[str]:
         self.checks.refuse(span)
         return Counter(
-            restored=sum(self._count(kept, span) for kept in self.checks.quarantines),
-            repointed=sum(self._count(kept, span) for kept in self.checks.changes),
+            restored=sum(self.restorer.count(kept, span) for kept in self.checks.quarantines),
+            repointed=sum(self.restorer.count(kept, span) for kept in self.checks.changes),
         )
 
     def _lock(self) -> None:
@@ -197,103 +198,6 @@ class _Undo:
             raise states.WrongState(
                 f"A run is changing table {self.checks.root_table!r} just now; undo when it has ended."
             )
-
-    def _restore(self, span: Span) -> Counter[str]:
-        done: Counter[str] = Counter()
-        for kept in self.checks.fills:
-            if not kept.blocked:
-                self._point_back(kept, span)
-        self.rows.defer_constraints()
-        for table in self.tables:
-            # Columns go back one by one; halfway, a row may hold what another holds that is still in quarantine.
-            if table not in self.rows_first:
-                done["repointed"] += self._point_all_back(table, span)
-            for kept in self.checks.quarantines:
-                if kept.table == table and not kept.blocked:
-                    done["restored"] += self._put_back(kept, span)
-            # Where a table references itself, the row to point back at may be one of those.
-            if table in self.rows_first:
-                done["repointed"] += self._point_all_back(table, span)
-        for kept in self.checks.all:
-            if not kept.blocked:
-                self._forget(kept, span)
-        self.rows.check_constraints_now()
-        return done
-
-    def _point_all_back(self, table: str, span: Span) -> int:
-        return sum(
-            self._point_back(kept, span) for kept in self.checks.changes if kept.table == table and not kept.blocked
-        )
-
-    def _put_back(self, kept: Kept, span: Span) -> int:
-        restored = self.rows.restore(
-            table=kept.table,
-            names=kept.names,
-            source=kept.name,
-            condition=self.checks.of_span("q"),
-            params=(self.run.pk, *span),
-            fallbacks=kept.fallbacks,
-        )
-        for name in kept.retyped:
-            self._require_alike(kept, name, span)
-        return self._expect(kept, restored, span)
-
-    def _require_alike(self, kept: Kept, name: str, span: Span) -> None:
-        """Check that a column of another type now has taken every value as it was."""
-        query = compose(
-            "SELECT COUNT(*) FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} AND t.{column} {differs} "
-            "q.{column}",
-            name=kept.name,
-            table=kept.table,
-            same=on("t", kept.pk, "q", kept.pk),
-            of_span=self.checks.of_span("q"),
-            column=name,
-            differs=SQL(self.rows.differs),
-        )
-        if self.rows.value(query, (self.run.pk, *span)):
-            raise _Unlike(f"column {name} of {kept.table} has another type now, and a value does not fit into it")
-
-    def _point_back(self, kept: Kept, span: Span) -> int:
-        moved = self.rows.execute(
-            compose(
-                "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
-                table=kept.table,
-                column=kept.column,
-                name=kept.name,
-                same=on(kept.table, kept.pk, "q", kept.change_pk),
-                of_span=self.checks.of_span("q"),
-            ),
-            (self.run.pk, *span),
-        )
-        return self._expect(kept, moved, span)
-
-    def _expect(self, kept: Kept, done: int, span: Span) -> int:
-        planned = self._count(kept, span)
-        if done != planned:
-            raise VerificationFailed(
-                f"{done} rows of {kept.table} came back, but {kept.name} holds {planned}. The batch was rolled back; "
-                "nothing is lost. A trigger or a rule on the table may be in the way."
-            )
-        return done
-
-    def _count(self, kept: Kept, span: Span) -> int:
-        query = compose(
-            "SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")
-        )
-        return int(self.rows.value(query, (self.run.pk, *span)))
-
-    def _forget(self, kept: Kept, span: Span) -> None:
-        """Delete what is back; rows with values that have no column any more stay, under a number of no run."""
-        if kept.gone:
-            keep = "UPDATE {name} AS q SET integrity_run = -integrity_run WHERE {of_span} AND ({has_values})"
-            self.rows.execute(
-                compose(keep, name=kept.name, of_span=self.checks.of_span("q"), has_values=any_of(kept.gone, "q")),
-                (self.run.pk, *span),
-            )
-        self.rows.execute(
-            compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")),
-            (self.run.pk, *span),
-        )
 
     def _close(self, *, restored_any: bool) -> None:
         """Note how far the run is undone now."""

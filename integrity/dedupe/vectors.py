@@ -9,8 +9,8 @@ import numpy as np
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.rows import Query
 from integrity.backends.sql import compose, on
+from integrity.backends.statements import Query
 from integrity.dedupe.stages import Stage
 
 

@@ -7,7 +7,7 @@ What PGMQ has, ``Queue`` calls with every parameter cast, since most of its func
 parameter makes the call ambiguous. What PGMQ lacks stands beside it:
 
 * ``Lease`` is the receipt that PGMQ does not give: a message may be changed by whoever read it *last* and by nobody
-  else, which ``(msg_id, read_ct)`` tells apart;
+  else, which ``(msg_id, read_ct)`` tells apart; ``LeasedQueue`` has the methods that ask for it;
 * an *outcome* is written into the headers of what is archived, so that no message ends without a reason;
 * ``KeyedQueue`` holds at most one message per key, and finds messages by what they are about;
 * ``notify`` and ``wait_for_message`` wake readers. PGMQ's own trigger is not used: it makes senders wait for one
@@ -16,7 +16,7 @@ parameter makes the call ambiguous. What PGMQ lacks stands beside it:
 
 from __future__ import annotations
 
-from integrity.queue.client import Queue, QueueMissing, UnsendableMessage
+from integrity.queue.client import Queue, QueueMissing
 from integrity.queue.install import (
     Installation,
     InstallationRefused,
@@ -26,8 +26,9 @@ from integrity.queue.install import (
     shipped_version,
 )
 from integrity.queue.keyed import KeyedQueue
+from integrity.queue.leased import LeasedQueue
 from integrity.queue.leases import Lease, Return
-from integrity.queue.message import Message
+from integrity.queue.message import Message, UnsendableMessage
 from integrity.queue.names import InvalidQueueName
 from integrity.queue.notify import channel, listen, notify, wait_for_message
 
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidQueueName",
     "KeyedQueue",
     "Lease",
+    "LeasedQueue",
     "Message",
     "PgmqMissing",
     "Queue",

@@ -1,9 +1,8 @@
-"""PGMQ's functions, one method each, every parameter cast; and the same under a lease."""
+"""PGMQ's functions, one method each, every parameter cast."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,23 +11,16 @@ from django.db import DEFAULT_DB_ALIAS
 
 from integrity.backends import Rows, get_rows
 from integrity.backends.postgresql_only import require_postgresql
-from integrity.backends.sql import SQL, columns, compose
+from integrity.backends.sql import SQL, compose
 from integrity.exceptions import IntegrityAppError
-from integrity.queue.leases import Lease, Return, arrays
-from integrity.queue.message import Message, decoded
+from integrity.queue.message import Message, decoded, json_text
 from integrity.queue.names import archive_table, checked_name, queue_table
 
 LARGEST = 1 << 62  # bytes: no limit
-HEADERS = SQL("CASE jsonb_typeof(q.headers) WHEN 'object' THEN q.headers ELSE '{}' END")  # whoever wrote them
-COPIED = ("msg_id", "read_ct", "enqueued_at", "vt", "message")  # what the archive has in every version of PGMQ
 
 
 class QueueMissing(IntegrityAppError):
     """There is no such queue in this database."""
-
-
-class UnsendableMessage(IntegrityAppError, ValueError):
-    """The message is not JSON that PostgreSQL can store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,143 +147,10 @@ class Queue:
         """Whether the queue holds no message at all, hidden ones included."""
         return bool(self.rows.value(compose("SELECT NOT EXISTS (SELECT 1 FROM {table})", table=self.table)))
 
-    def archive_leased(self, leases: Sequence[Lease], *, outcome: str) -> list[int]:
-        """Archive those of these messages whose lease still holds, with the outcome in their headers.
-
-        Returns the ``msg_id`` of those archived. Locks the messages in order of ``msg_id``.
-        """
-        if not leases:
-            return []
-        return self.archive_where(
-            SQL("""
-                SELECT q.msg_id, %s::text FROM {table} AS q
-                JOIN unnest(%s::bigint[], %s::integer[]) AS mine (msg_id, read_ct) USING (msg_id, read_ct)
-                ORDER BY q.msg_id FOR UPDATE OF q
-            """),
-            (outcome, *arrays(leases)),
-        )
-
-    def set_outcome(self, msg_ids: Sequence[int], *, outcome: str) -> None:
-        """Correct the outcome of messages that this very transaction has archived."""
-        self.rows.execute(
-            compose(
-                "UPDATE {archived} SET headers = headers || jsonb_build_object('outcome', %s::text) "
-                "WHERE msg_id = ANY(%s::bigint[])",
-                archived=self.archived,
-            ),
-            (outcome, list(msg_ids)),
-        )
-
-    def extend(self, leases: Sequence[Lease], *, vt: timedelta) -> int:
-        """Hide messages for ``vt`` from now on while their lease holds; return how many.
-
-        Messages that somebody else is archiving at this moment are passed over: waiting for them could deadlock.
-        """
-        return self.rows.execute(
-            compose(
-                """
-                UPDATE {table} AS q SET vt = GREATEST(q.vt, clock_timestamp() + %s::interval)
-                WHERE q.msg_id = ANY(ARRAY(
-                    SELECT q.msg_id FROM {table} AS q
-                    JOIN unnest(%s::bigint[], %s::integer[]) AS mine (msg_id, read_ct) USING (msg_id, read_ct)
-                    ORDER BY q.msg_id FOR UPDATE OF q SKIP LOCKED
-                ))
-                """,
-                table=self.table,
-            ),
-            (vt, *arrays(leases)),
-        )
-
-    def give_back(self, returns: Sequence[Return]) -> int:
-        """Let others read these messages after their delay, if the lease still holds; return how many."""
-        if not returns:
-            return 0
-        return self.rows.execute(
-            compose(
-                """
-                WITH given AS MATERIALIZED (
-                    SELECT q.msg_id, mine.delay, mine.headers FROM {table} AS q
-                    JOIN unnest(%s::bigint[], %s::integer[], %s::interval[], %s::jsonb[])
-                         AS mine (msg_id, read_ct, delay, headers) USING (msg_id, read_ct)
-                    ORDER BY q.msg_id FOR UPDATE OF q SKIP LOCKED
-                )
-                UPDATE {table} AS q
-                SET vt = clock_timestamp() + given.delay, headers = {headers} || given.headers
-                FROM given WHERE q.msg_id = given.msg_id
-                """,
-                table=self.table,
-                headers=HEADERS,
-            ),
-            (
-                *arrays([item.lease for item in returns]),
-                [item.delay for item in returns],
-                [json_text(item.headers) for item in returns],
-            ),
-        )
-
-    def archive_where(self, chosen: SQL, params: Sequence[Any]) -> list[int]:
-        """Archive the messages that a query yields as ``msg_id, outcome`` and locks in order of ``msg_id``."""
-        # By msg_id and not by ctid: a heartbeat may have moved the row after this statement's snapshot was taken.
-        found = self.rows.fetch(
-            compose(
-                """
-                WITH chosen (msg_id, outcome) AS MATERIALIZED ({chosen}), gone AS (
-                    DELETE FROM {table} AS q USING chosen WHERE q.msg_id = chosen.msg_id
-                    RETURNING {q_names}, {headers} || jsonb_build_object('outcome', chosen.outcome)
-                )
-                INSERT INTO {archived} ({names}, headers) SELECT * FROM gone RETURNING msg_id
-                """,
-                table=self.table,
-                archived=self.archived,
-                headers=HEADERS,
-                chosen=compose(chosen, table=self.table),
-                q_names=columns(COPIED, of="q"),
-                names=columns(COPIED),
-            ),
-            params,
-        )
-        return [msg_id for (msg_id,) in found]
-
 
 def seconds(period: timedelta) -> int:
     """Whole seconds, at least one: PGMQ's own functions take no fractions."""
     return max(1, round(period.total_seconds()))
-
-
-def json_text(value: Any) -> str:
-    r"""Return JSON text that a jsonb column can hold.
-
-    Raises:
-        UnsendableMessage: it is not JSON, or holds ``\u0000`` or half a surrogate pair, which jsonb cannot.
-    """
-    try:
-        text = json.dumps(value, allow_nan=False)
-        if "\\u" in text:
-            _require_storable("".join(_texts(value)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnsendableMessage(
-            f"This message cannot be stored as JSON: {error}. Send objects of text, numbers and ids."
-        ) from None
-    return text
-
-
-def _require_storable(text: str) -> None:
-    text.encode()
-    if "\x00" in text:
-        raise ValueError("it holds a NUL character")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All text inside a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(key)
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 def _message(msg_id: int, read_ct: int, size: int | None, text: Any, headers: Any) -> Message:

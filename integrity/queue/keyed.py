@@ -9,12 +9,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from integrity.backends.sql import SQL, compose, joined
-from integrity.queue.client import Queue
 from integrity.queue.install import InstallationRefused
+from integrity.queue.leased import LeasedQueue
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyedQueue(Queue):
+class KeyedQueue(LeasedQueue):
     """A PGMQ queue with one index more: a unique one on the fields of the message that ``key`` names.
 
     The first field is the *group*: what the messages are about. A message that lacks a field of the key has no key

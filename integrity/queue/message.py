@@ -1,16 +1,21 @@
-"""One message, as it was read."""
+"""One message: as JSON that PostgreSQL can store, and as it was read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease
 
 DEEPEST: Final = 100
 MOST: Final = 1_000_000  # failures or returns of one message
+
+
+class UnsendableMessage(IntegrityAppError, ValueError):
+    """The message is not JSON that PostgreSQL can store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +73,39 @@ def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+def json_text(value: Any) -> str:
+    r"""Return JSON text that a jsonb column can hold.
+
+    Raises:
+        UnsendableMessage: it is not JSON, or holds ``\u0000`` or half a surrogate pair, which jsonb cannot.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False)
+        if "\\u" in text:
+            _require_storable("".join(_texts(value)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsendableMessage(
+            f"This message cannot be stored as JSON: {error}. Send objects of text, numbers and ids."
+        ) from None
+    return text
+
+
+def _require_storable(text: str) -> None:
+    text.encode()
+    if "\x00" in text:
+        raise ValueError("it holds a NUL character")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All text inside a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)

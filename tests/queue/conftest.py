@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from integrity.queue import KeyedQueue, Queue
+from integrity.queue import KeyedQueue, LeasedQueue
 from tests.databases import Database
 
 
 @pytest.fixture
-def queue(pgmq_database: Database) -> Queue:
+def queue(pgmq_database: Database) -> LeasedQueue:
     """A plain, empty queue."""
-    queue = Queue(name="letters")
+    queue = LeasedQueue(name="letters")
     queue.create()
     return queue
 

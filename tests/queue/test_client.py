@@ -12,14 +12,14 @@ import pytest
 from django.db import ProgrammingError, connection, transaction
 
 from integrity.backends.sql import compose
-from integrity.queue import Queue, QueueMissing, Return, UnsendableMessage
+from integrity.queue import LeasedQueue, Queue, QueueMissing, Return, UnsendableMessage
 from tests.databases import Database
 
 MINUTE = timedelta(minutes=1)
 NOW = timedelta(0)
 
 
-def test_a_message_is_sent_read_and_archived(queue: Queue) -> None:
+def test_a_message_is_sent_read_and_archived(queue: LeasedQueue) -> None:
     msg_id = queue.send({"text": "ü € \U0001f600", "number": 1.5, "none": None}, headers={"from": "here"})
 
     (message,) = queue.read(vt=MINUTE, qty=10)
@@ -31,7 +31,7 @@ def test_a_message_is_sent_read_and_archived(queue: Queue) -> None:
     assert queue.is_empty()
 
 
-def test_each_function_that_takes_one_or_many_can_be_called(queue: Queue) -> None:
+def test_each_function_that_takes_one_or_many_can_be_called(queue: LeasedQueue) -> None:
     ids = queue.send_batch([{"n": n} for n in range(3)], headers=[{}] * 3)
 
     assert queue.set_vt(ids[0], vt=MINUTE)
@@ -41,19 +41,19 @@ def test_each_function_that_takes_one_or_many_can_be_called(queue: Queue) -> Non
     assert queue.purge_queue() == 2
 
 
-def test_a_batch_of_none_is_no_batch(queue: Queue) -> None:
+def test_a_batch_of_none_is_no_batch(queue: LeasedQueue) -> None:
     assert queue.send_batch([]) == []
     assert queue.archive([]) == queue.delete([]) == []
 
 
-def test_a_delayed_message_is_not_read_before_its_time(queue: Queue) -> None:
+def test_a_delayed_message_is_not_read_before_its_time(queue: LeasedQueue) -> None:
     queue.send({}, delay=MINUTE)
 
     assert queue.read(vt=MINUTE, qty=1) == []
     assert not queue.is_empty()
 
 
-def test_a_message_is_sent_with_the_transaction_or_not_at_all(queue: Queue) -> None:
+def test_a_message_is_sent_with_the_transaction_or_not_at_all(queue: LeasedQueue) -> None:
     with transaction.atomic():
         queue.send({})
         transaction.set_rollback(True)
@@ -61,7 +61,7 @@ def test_a_message_is_sent_with_the_transaction_or_not_at_all(queue: Queue) -> N
     assert queue.is_empty()
 
 
-def test_a_larger_message_than_wanted_is_read_without_its_body(queue: Queue) -> None:
+def test_a_larger_message_than_wanted_is_read_without_its_body(queue: LeasedQueue) -> None:
     queue.send({"content": "x" * 10_000})
 
     (message,) = queue.read(vt=MINUTE, qty=1, largest=1000)
@@ -71,7 +71,7 @@ def test_a_larger_message_than_wanted_is_read_without_its_body(queue: Queue) -> 
 
 
 @pytest.mark.parametrize("body", [1, "text", [1, 2], None, True, {}])
-def test_whatever_json_is_sent_is_read(queue: Queue, body: object) -> None:
+def test_whatever_json_is_sent_is_read(queue: LeasedQueue, body: object) -> None:
     queue.send(body)
 
     assert queue.read(vt=MINUTE, qty=1)[0].body == body
@@ -99,13 +99,13 @@ def nested(levels: int) -> object:
         pytest.param(nested(100_000), id="nested"),
     ],
 )
-def test_what_postgresql_cannot_store_is_refused_before_it_is_sent(queue: Queue, body: object) -> None:
+def test_what_postgresql_cannot_store_is_refused_before_it_is_sent(queue: LeasedQueue, body: object) -> None:
     with pytest.raises(UnsendableMessage):
         queue.send(body)
 
 
 @pytest.mark.parametrize("text", [r"\u0000", r"\ud800", "\U0001f40b"])
-def test_text_that_only_looks_like_what_cannot_be_stored_is_sent(queue: Queue, text: str) -> None:
+def test_text_that_only_looks_like_what_cannot_be_stored_is_sent(queue: LeasedQueue, text: str) -> None:
     queue.send({"a": text})
 
     assert queue.read(vt=MINUTE, qty=1)[0].body == {"a": text}
@@ -114,7 +114,7 @@ def test_text_that_only_looks_like_what_cannot_be_stored_is_sent(queue: Queue, t
 @pytest.mark.parametrize(
     "body", ["[" * 2000 + "]" * 2000, "[" * 900 + "]" * 900, "9" * 6000, '{"a": ' + "9" * 6000 + "}"]
 )
-def test_what_postgresql_stores_and_python_cannot_read_arrives_with_its_fault(queue: Queue, body: str) -> None:
+def test_what_postgresql_stores_and_python_cannot_read_arrives_with_its_fault(queue: LeasedQueue, body: str) -> None:
     queue.rows.execute(
         compose("INSERT INTO {table} (vt, message) VALUES (clock_timestamp(), %s::jsonb)", table=queue.table), (body,)
     )
@@ -125,7 +125,7 @@ def test_what_postgresql_stores_and_python_cannot_read_arrives_with_its_fault(qu
 
 
 @pytest.mark.parametrize("headers", ["[1]", '"text"', "null", None, "[" * 2000 + "]" * 2000, '{"attempts": 1e300}'])
-def test_headers_of_any_shape_are_read_and_end_with_an_outcome(queue: Queue, headers: str | None) -> None:
+def test_headers_of_any_shape_are_read_and_end_with_an_outcome(queue: LeasedQueue, headers: str | None) -> None:
     queue.send({})
     queue.rows.execute(compose("UPDATE {table} SET headers = %s::jsonb", table=queue.table), (headers,))
 
@@ -138,17 +138,17 @@ def test_headers_of_any_shape_are_read_and_end_with_an_outcome(queue: Queue, hea
     assert queue.rows.value(compose("SELECT headers->>'outcome' FROM {table}", table=queue.archived)) == "done"
 
 
-def test_a_queue_that_is_not_there_says_so(queue: Queue) -> None:
+def test_a_queue_that_is_not_there_says_so(queue: LeasedQueue) -> None:
     with pytest.raises(QueueMissing, match="install_pgmq --queue nowhere"):
         Queue(name="nowhere").require()
 
 
-def test_a_dropped_queue_is_gone(queue: Queue) -> None:
+def test_a_dropped_queue_is_gone(queue: LeasedQueue) -> None:
     assert queue.drop()
     assert not queue.exists()
 
 
-def test_the_original_call_is_ambiguous_and_the_cast_one_is_not(queue: Queue) -> None:
+def test_the_original_call_is_ambiguous_and_the_cast_one_is_not(queue: LeasedQueue) -> None:
     """The "type casting error": an untyped parameter fits both overloads."""
     queue.send({})
 
@@ -161,13 +161,15 @@ def test_the_original_call_is_ambiguous_and_the_cast_one_is_not(queue: Queue) ->
     assert queue.archive([1]) == [1]
 
 
-def test_the_documented_sql_works_for_psycopg_with_parameters_apart(queue: Queue, pgmq_database: Database) -> None:
+def test_the_documented_sql_works_for_psycopg_with_parameters_apart(
+    queue: LeasedQueue, pgmq_database: Database
+) -> None:
     with psycopg.connect(pgmq_database.url) as plain:
         for statement, params in DOCUMENTED:
             plain.execute(statement.replace("$1", "%s").replace("$2", "%s").replace("$3", "%s"), params)
 
 
-def test_the_documented_sql_works_for_asyncpg(queue: Queue, pgmq_database: Database) -> None:
+def test_the_documented_sql_works_for_asyncpg(queue: LeasedQueue, pgmq_database: Database) -> None:
     async def run() -> None:
         plain = await asyncpg.connect(pgmq_database.url)
         try:

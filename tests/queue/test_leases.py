@@ -7,21 +7,21 @@ from datetime import timedelta
 from django.db import connection
 
 from integrity.backends.sql import SQL
-from integrity.queue import KeyedQueue, Message, Queue, Return
+from integrity.queue import KeyedQueue, LeasedQueue, Message, Return
 from tests.databases import Database
 
 MINUTE = timedelta(minutes=1)
 NOW = timedelta(0)
 
 
-def read_again(queue: Queue) -> Message:
+def read_again(queue: LeasedQueue) -> Message:
     """Let the lease end, and read as another worker would."""
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {queue.table} SET vt = clock_timestamp()")
     return queue.read(vt=MINUTE, qty=1)[0]
 
 
-def test_the_last_reader_archives_with_an_outcome(queue: Queue) -> None:
+def test_the_last_reader_archives_with_an_outcome(queue: LeasedQueue) -> None:
     queue.send({"a": 1}, headers={"attempts": 2})
     (message,) = queue.read(vt=MINUTE, qty=1)
 
@@ -32,7 +32,7 @@ def test_the_last_reader_archives_with_an_outcome(queue: Queue) -> None:
         assert cursor.fetchall() == [("done", "2")]
 
 
-def test_an_earlier_reader_can_neither_archive_nor_extend_nor_give_back(queue: Queue) -> None:
+def test_an_earlier_reader_can_neither_archive_nor_extend_nor_give_back(queue: LeasedQueue) -> None:
     queue.send({})
     (early,) = queue.read(vt=MINUTE, qty=1)
     late = read_again(queue)
@@ -43,7 +43,7 @@ def test_an_earlier_reader_can_neither_archive_nor_extend_nor_give_back(queue: Q
     assert queue.archive_leased([late.lease], outcome="done") == [1]
 
 
-def test_pgmq_alone_lets_an_earlier_reader_archive(queue: Queue) -> None:
+def test_pgmq_alone_lets_an_earlier_reader_archive(queue: LeasedQueue) -> None:
     """Why there are leases: without one, the first reader ends what the second works on."""
     queue.send({})
     (early,) = queue.read(vt=MINUTE, qty=1)
@@ -52,7 +52,7 @@ def test_pgmq_alone_lets_an_earlier_reader_archive(queue: Queue) -> None:
     assert queue.archive([early.msg_id]) == [1]
 
 
-def test_an_extended_lease_holds_longer_and_never_shorter(queue: Queue) -> None:
+def test_an_extended_lease_holds_longer_and_never_shorter(queue: LeasedQueue) -> None:
     queue.send({})
     (message,) = queue.read(vt=MINUTE, qty=1)
 
@@ -64,7 +64,7 @@ def test_an_extended_lease_holds_longer_and_never_shorter(queue: Queue) -> None:
         assert cursor.fetchone() == (True,)
 
 
-def test_a_message_given_back_is_readable_at_once_and_remembers(queue: Queue) -> None:
+def test_a_message_given_back_is_readable_at_once_and_remembers(queue: LeasedQueue) -> None:
     queue.send({})
     (message,) = queue.read(vt=MINUTE, qty=1)
 
@@ -74,7 +74,7 @@ def test_a_message_given_back_is_readable_at_once_and_remembers(queue: Queue) ->
     assert (again.count("attempts"), again.count("snoozes"), again.read_ct) == (1, 0, 2)
 
 
-def test_extending_passes_over_what_somebody_is_archiving(queue: Queue, pgmq_database: Database) -> None:
+def test_extending_passes_over_what_somebody_is_archiving(queue: LeasedQueue, pgmq_database: Database) -> None:
     queue.send_batch([{}, {}])
     messages = queue.read(vt=MINUTE, qty=2)
     with pgmq_database.connect() as other:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import connections, transaction
 
 from integrity.dedupe import (
     DedupeRule,
@@ -132,3 +132,23 @@ def test_an_undo_in_the_middle_of_a_batch_waits_for_its_end_and_then_takes_back_
     if run.state != "undone":
         undo_run(run.pk, apps=apps, using="default")
     assert snapshot() == before
+
+
+def test_two_undos_of_one_run_at_once_take_it_back_once(postgres_pairs: Database) -> None:
+    before = snapshot()
+    apply(make_plan(NAMES, apps=apps, using="default").id)
+    number = DedupeRun.objects.get().pk
+    others = [Other(lambda: undo_run(number, apps=apps, using="default")) for _ in range(2)]
+
+    with transaction.atomic():
+        DedupeRun.objects.select_for_update().get(pk=number)
+        for other in others:
+            other.start()
+        eventually(lambda: postgres_pairs.execute(WAITING)[0][0] == 2)
+    for other in others:
+        other.join()
+
+    assert [type(other.error) for other in others if other.error] in ([], [WrongState])
+    assert DedupeRun.objects.get().state == "undone"
+    assert snapshot() == before
+    assert not [name for name in connections["default"].introspection.table_names() if "integrity_undo" in name]

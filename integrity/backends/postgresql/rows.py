@@ -13,8 +13,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
-from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
+from integrity.backends.rows import GroupQuery, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.statements import Query
 
 
 class PostgreSQLRows(Rows):

@@ -13,8 +13,8 @@ from integrity.backends.postgresql.bulk import PostgreSQLBulk
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.violations import key_of
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.statements import Query
 from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
 
 FEW_VALUES = 2000

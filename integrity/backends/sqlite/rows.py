@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
-from integrity.backends.rows import GroupQuery, Query, Rows, in_span, numbered, ranked_select
+from integrity.backends.rows import GroupQuery, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 from integrity.backends.sqlite.embedded import holds, replaced
 from integrity.backends.sqlite.types import affinity
+from integrity.backends.statements import Query
 
 _MOST_ARGUMENTS = 100  # SQLITE_MAX_FUNCTION_ARG is 100 in older builds
 

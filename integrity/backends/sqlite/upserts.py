@@ -9,11 +9,11 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from integrity.backends.rows import Query
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 from integrity.backends.sqlite.bulk import SQLiteBulk
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
+from integrity.backends.statements import Query
 from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
 
 _STAGE = "integrity_rows"

@@ -1,0 +1,92 @@
+"""Statements and short transactions on one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from integrity.backends.sql import SQL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A composed SELECT and its parameters."""
+
+    sql: SQL
+    params: tuple[Any, ...] = ()
+
+
+class Statements:
+    """Statements that belong to no table. They run inside the caller's transaction unless they say otherwise."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def execute(self, sql: SQL, params: Sequence[Any] = ()) -> int:
+        """Run a statement and return how many rows it touched."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, tuple(params))
+            return int(cursor.rowcount)
+
+    def execute_many(self, sql: SQL, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+    def fetch(self, sql: SQL, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query whose answer is small, and return all of it."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, tuple(params))
+            return list(cursor.fetchall())
+
+    def value(self, sql: SQL, params: Sequence[Any] = ()) -> Any:
+        """The first column of the first row."""
+        return self.fetch(sql, params)[0][0]
+
+    def stream(self, query: Query, *, size: int = 2000) -> Iterator[tuple[Any, ...]]:
+        """Yield a query's rows with flat client memory. On PostgreSQL it needs an open transaction."""
+        with self.connection.chunked_cursor() as cursor:
+            cursor.execute(query.sql, query.params)
+            while rows := cursor.fetchmany(size):
+                yield from rows
+
+    @contextmanager
+    def batch(self, *, lock_timeout: timedelta) -> Iterator[None]:
+        """A short transaction that takes part in the caller's, if one is open."""
+        outermost = not self.connection.in_atomic_block
+        with self.writing(), transaction.atomic(using=self.connection.alias):
+            self.prepare_batch(lock_timeout=lock_timeout, outermost=outermost)
+            yield
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Make the transaction begun inside it one that can write from its start."""
+        raise NotImplementedError
+
+    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
+        """Set what holds for this transaction only; ``outermost`` tells that it has just begun."""
+
+    @contextmanager
+    def foreign_keys_unchecked(self) -> Iterator[None]:
+        """Let the transactions begun inside write rows whose parents are missing; PostgreSQL wants a superuser."""
+        self.connection.disable_constraint_checking()
+        try:
+            yield
+        finally:
+            self.connection.enable_constraint_checking()
+
+    def defer_constraints(self) -> None:
+        """Let foreign keys be checked later in this transaction, as far as they can be."""
+        raise NotImplementedError
+
+    def check_constraints_now(self) -> None:
+        """Let deferred foreign keys fail here, inside the batch, and not at its commit."""
+
+    def claim_table(self, table: str) -> bool:
+        """Whether this transaction, and no other run's, may change the table; held until it ends."""
+        raise NotImplementedError

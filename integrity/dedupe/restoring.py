@@ -1,0 +1,134 @@
+"""Bring one span of units back: rows to their tables, references to where they pointed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from integrity.backends import Rows
+from integrity.backends.sql import SQL, compose, on
+from integrity.dedupe.kept import Kept, any_of
+from integrity.dedupe.rechecks import Span
+from integrity.dedupe.resolver import VerificationFailed
+from integrity.dedupe.undochecks import UndoChecks
+
+
+class Unlike(Exception):
+    """A value does not fit into its column any more: it came back as another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restorer:
+    """Restores what a run kept, inside the caller's transaction."""
+
+    run: int
+    tables: tuple[str, ...]
+    """The rule's own table first, then the tables that reference it, and those that reference them."""
+    rows_first: frozenset[str]
+    """Tables that reference themselves, whose rows must be there before anything points at them."""
+    checks: UndoChecks
+    rows: Rows
+
+    def restore(self, span: Span) -> Counter[str]:
+        """Restore a span of units and forget what was kept of it; count what was restored and repointed.
+
+        Raises:
+            VerificationFailed: other rows came back than were kept.
+            Unlike: a value would come back as another one.
+        """
+        done: Counter[str] = Counter()
+        for kept in self.checks.fills:
+            if not kept.blocked:
+                self._point_back(kept, span)
+        self.rows.defer_constraints()
+        for table in self.tables:
+            # Columns go back one by one; halfway, a row may hold what another holds that is still in quarantine.
+            if table not in self.rows_first:
+                done["repointed"] += self._point_all_back(table, span)
+            for kept in self.checks.quarantines:
+                if kept.table == table and not kept.blocked:
+                    done["restored"] += self._put_back(kept, span)
+            # Where a table references itself, the row to point back at may be one of those.
+            if table in self.rows_first:
+                done["repointed"] += self._point_all_back(table, span)
+        for kept in self.checks.all:
+            if not kept.blocked:
+                self._forget(kept, span)
+        self.rows.check_constraints_now()
+        return done
+
+    def _point_all_back(self, table: str, span: Span) -> int:
+        return sum(
+            self._point_back(kept, span) for kept in self.checks.changes if kept.table == table and not kept.blocked
+        )
+
+    def _put_back(self, kept: Kept, span: Span) -> int:
+        restored = self.rows.restore(
+            table=kept.table,
+            names=kept.names,
+            source=kept.name,
+            condition=self.checks.of_span("q"),
+            params=(self.run, *span),
+            fallbacks=kept.fallbacks,
+        )
+        for name in kept.retyped:
+            self._require_alike(kept, name, span)
+        return self._expect(kept, restored, span)
+
+    def _require_alike(self, kept: Kept, name: str, span: Span) -> None:
+        """Check that a column of another type now has taken every value as it was."""
+        query = compose(
+            "SELECT COUNT(*) FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} AND t.{column} {differs} "
+            "q.{column}",
+            name=kept.name,
+            table=kept.table,
+            same=on("t", kept.pk, "q", kept.pk),
+            of_span=self.checks.of_span("q"),
+            column=name,
+            differs=SQL(self.rows.differs),
+        )
+        if self.rows.value(query, (self.run, *span)):
+            raise Unlike(f"column {name} of {kept.table} has another type now, and a value does not fit into it")
+
+    def _point_back(self, kept: Kept, span: Span) -> int:
+        moved = self.rows.execute(
+            compose(
+                "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
+                table=kept.table,
+                column=kept.column,
+                name=kept.name,
+                same=on(kept.table, kept.pk, "q", kept.change_pk),
+                of_span=self.checks.of_span("q"),
+            ),
+            (self.run, *span),
+        )
+        return self._expect(kept, moved, span)
+
+    def _expect(self, kept: Kept, done: int, span: Span) -> int:
+        planned = self.count(kept, span)
+        if done != planned:
+            raise VerificationFailed(
+                f"{done} rows of {kept.table} came back, but {kept.name} holds {planned}. The batch was rolled back; "
+                "nothing is lost. A trigger or a rule on the table may be in the way."
+            )
+        return done
+
+    def count(self, kept: Kept, span: Span) -> int:
+        """How many rows a side table holds of a span, those of refused units left out."""
+        query = compose(
+            "SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")
+        )
+        return int(self.rows.value(query, (self.run, *span)))
+
+    def _forget(self, kept: Kept, span: Span) -> None:
+        """Delete what is back; rows with values that have no column any more stay, under a number of no run."""
+        if kept.gone:
+            keep = "UPDATE {name} AS q SET integrity_run = -integrity_run WHERE {of_span} AND ({has_values})"
+            self.rows.execute(
+                compose(keep, name=kept.name, of_span=self.checks.of_span("q"), has_values=any_of(kept.gone, "q")),
+                (self.run, *span),
+            )
+        self.rows.execute(
+            compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")),
+            (self.run, *span),
+        )
