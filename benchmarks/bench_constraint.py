@@ -24,6 +24,7 @@ from tests.operations.test_unique import add
 from tests.operations.writing import Writers
 
 SHARE = 20  # every 20th row is one too many
+BASELINE = 15  # seconds in which the writers are left to themselves
 
 
 def fill(database: Database, rows: int) -> None:
@@ -65,7 +66,7 @@ def measure(name: str, rows: int, level: IsolationLevel, work: Callable[[Databas
     with postgresql() as database:
         fill(database, rows)
         with Writers(url=database.url, level=level, pause=0.002) as writers:
-            time.sleep(2)
+            time.sleep(2)  # their first statements connect and plan
             writers.waits.clear()
             began = time.monotonic()
             error = ""
@@ -88,7 +89,7 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     print(f"{rows} rows, {rows // SHARE} redundant, 8 writers")
     for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ):
-        measure("baseline", rows, level, lambda _: time.sleep(15))
+        measure("baseline", rows, level, lambda _: time.sleep(BASELINE))
         measure("online", rows, level, lambda _: add().forwards())
         measure("original", rows, level, original)
         if find_spec("django_pg_migration_tools"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.audit_queries import AuditQueries
 from integrity.backends.base import (
@@ -51,7 +52,8 @@ def get_catalogue(*, using: str) -> Catalogue:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
     """
-    return _CATALOGUES[_vendor(using)](connections[using])
+    connection = _supported(using)
+    return _CATALOGUES[connection.vendor](connection)
 
 
 def get_rows(*, using: str) -> Rows:
@@ -60,7 +62,8 @@ def get_rows(*, using: str) -> Rows:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
     """
-    return _ROWS[_vendor(using)](connections[using])
+    connection = _supported(using)
+    return _ROWS[connection.vendor](connection)
 
 
 def get_audit_queries(*, using: str) -> AuditQueries:
@@ -69,13 +72,13 @@ def get_audit_queries(*, using: str) -> AuditQueries:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
     """
-    return _AUDIT_QUERIES[_vendor(using)](get_rows(using=using))
+    return _AUDIT_QUERIES[_supported(using).vendor](get_rows(using=using))
 
 
-def _vendor(using: str) -> str:
+def _supported(using: str) -> BaseDatabaseWrapper:
     connection = connections[using]
     if connection.vendor not in _ROWS:
         raise UnsupportedDatabase(
             f"Database {using!r} is {connection.display_name}; this app knows PostgreSQL (15 or later) and SQLite."
         )
-    return str(connection.vendor)
+    return connection

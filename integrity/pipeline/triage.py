@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from integrity.backends import get_rows
@@ -69,8 +69,7 @@ def sort_jobs(jobs: Sequence[Job], *, model: str, using: str) -> Triage:
     return sorted_jobs
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     id: UUID
     file_id: UUID
     version: int

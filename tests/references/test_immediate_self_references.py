@@ -1,0 +1,35 @@
+"""A unique reference of a table to itself whose check cannot be put off: no order of statements leads there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from integrity.models import DedupeRun
+from tests.commands import CommandResult
+from tests.databases import Database
+from tests.ponies.models import Pony
+from tests.snapshots import snapshot
+
+UNDEFER = 'ALTER TABLE ponies_pony ALTER CONSTRAINT "{}" NOT DEFERRABLE'
+OWN_KEYS = "SELECT conname FROM pg_constraint WHERE conrelid = 'ponies_pony'::regclass AND confrelid = conrelid"
+
+
+def test_the_run_ends_with_the_databases_words_and_nothing_is_lost(
+    postgres_ponies: Database, call: Callable[..., CommandResult]
+) -> None:
+    for (name,) in postgres_ponies.execute(OWN_KEYS):
+        postgres_ponies.execute(UNDEFER.format(name))
+    for pk, name, friend in ((1, "Misty", None), (2, "Misty", None), (3, "Star", 2), (4, "Star", 1)):
+        Pony.all_objects.create(pk=pk, name=name, code=str(pk), friend_id=friend)
+    before = snapshot()
+
+    result = call("dedupe", "ponies.Pony", "--key", "name", "--apply", "--no-input")
+
+    assert result.code == 2
+    assert "Key (friend_id)=(1) already exists" in result.err
+    assert "nothing is lost" in result.err
+    run = DedupeRun.objects.get()
+    assert run.state == "failed"
+    assert snapshot() == before
+    assert call("undo_dedupe", "--no-input", str(run.pk)).code == 0
+    assert snapshot() == before
