@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.databases import Database
 
 WALK = """
@@ -44,6 +46,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_every_page_and_undo_work_with_the_site_in_another_database(empty_database: Database, tmp_path: Path) -> None:
     site = {"SITE_DATABASE_URL": f"sqlite:///{tmp_path}/site.sqlite3"}
     for arguments in (("integrity", "0001"), ("--database", "site")):

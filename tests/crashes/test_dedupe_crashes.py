@@ -84,6 +84,7 @@ def test_an_apply_killed_at_any_step_is_finished_by_the_rerun(dirty: Database, p
     assert snapshot() == before
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize("point", STEPS)
 def test_an_apply_whose_session_is_terminated_goes_on_in_a_new_one(databases: Databases, point: str) -> None:

@@ -164,6 +164,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert "Traceback" not in result.err
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_run_again_it_comes_to_the_same(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(lines(*(an_entry(n) for n in range(12_000))))
@@ -182,6 +183,7 @@ def test_killed_in_the_middle_and_run_again_it_comes_to_the_same(database: Datab
     assert len(snapshot(database)) == 12_000
 
 
+@pytest.mark.slow
 def test_two_at_once_come_to_the_same(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(lines(*(an_entry(n) for n in range(11_000))))

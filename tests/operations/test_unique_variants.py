@@ -122,6 +122,7 @@ def shapes(table: str) -> list[str]:
     return [re.sub(r'INDEX "[^"]*" ON "\w+"', "", index.definition) for index in found if index.definition]
 
 
+@pytest.mark.slow
 def test_what_an_owner_made_so_is_accepted(database: Database, subtests: pytest.Subtests) -> None:
     for variant in ALL:
         with subtests.test(variant):

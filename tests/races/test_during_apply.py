@@ -32,6 +32,7 @@ HELD = {
 }
 
 
+@pytest.mark.slow
 @by_isolation
 @pytest.mark.parametrize("statement", HELD.values(), ids=[name.replace(" ", "_") for name in HELD])
 def test_a_group_with_a_locked_row_is_busy_and_the_batch_does_not_wait(
