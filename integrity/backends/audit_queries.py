@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,15 +20,15 @@ class Counted:
     example: tuple[str, ...] = ()
 
 
-class AuditQueries:
+class AuditQueries(ABC):
     """Questions on one connection. Nothing here takes more than ACCESS SHARE."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
 
+    @abstractmethod
     def read_only(self) -> AbstractContextManager[None]:
         """Let the database refuse every change inside the block, and again allow what it allowed before."""
-        raise NotImplementedError
 
     def count(self, query: Query) -> Counted:
         """Count a query's rows and show the first one in the order of its columns."""
@@ -66,9 +67,9 @@ class AuditQueries:
         )
         return self.count(Query(sql=query))
 
+    @abstractmethod
     def same(self, *, table: str, name: str, target: str, target_name: str) -> SQL:
         """Condition: a column of ``p`` (the target) and one of ``c`` hold the same key."""
-        raise NotImplementedError
 
     def converts_ids(self, declared: str) -> bool:
         """Whether a column of this declared type changes some ids, hexadecimal digits, on their way in."""

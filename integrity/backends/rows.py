@@ -14,6 +14,7 @@ and, where rows are repointed, ``o<j>_<i>`` and ``n<j>_<i>``: the old and the ne
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,32 +51,32 @@ class Rows(Statements):
     overriding = SQL("")
     """Clause that lets an INSERT give values to columns that the database numbers itself."""
 
+    @abstractmethod
     def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
         """A 64-bit signed number that changes when any of these columns of the table does."""
-        raise NotImplementedError
 
     hex_ids = False
     """Whether a UUID primary key is stored as 32 hexadecimal digits, so that its text form elsewhere differs."""
 
+    @abstractmethod
     def must_convert(self, source: str, target: str) -> bool:
         """Whether a value of one column type has to be converted before it is compared with one of the other."""
-        raise NotImplementedError
 
+    @abstractmethod
     def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
         """Convert a value to a column type; ``dashed`` writes 32 hexadecimal digits as UUIDs are written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:
         """Condition: an array, or a place of a JSON document, holds an id."""
-        raise NotImplementedError
 
+    @abstractmethod
     def replaced(self, of: SQL, column: str, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
         """The array or document with each id ``p1`` of ``pairs`` replaced by ``s1``, and no id written twice."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, alias: str) -> SQL:
         """An expression that orders rows as they lie on disk, if the database tells."""
-        raise NotImplementedError
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         """How many keys occur more than once, and how many rows are one too many."""
@@ -93,9 +94,9 @@ class Rows(Statements):
         groups, redundant = found[0]
         return int(groups), int(redundant)
 
+    @abstractmethod
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         """Create the stage of a rule's own table: every row of every duplicate group, the survivor at ``pos`` 1."""
-        raise NotImplementedError
 
     def finish_stage(self, name: str, *, pk_count: int) -> None:
         """Index a stage for range scans by unit and look-ups by primary key."""
@@ -126,10 +127,11 @@ class Rows(Statements):
         tables = self.connection.introspection.table_names()
         return tuple(name for name in sorted(tables) if name == prefix or name.startswith(f"{prefix}_"))
 
+    @abstractmethod
     def digest(self, name: str, names: Sequence[str]) -> str:
         """A fingerprint, as hexadecimal digits, of these columns of a side table, in whatever order its rows lie."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
     ) -> None:
@@ -137,8 +139,8 @@ class Rows(Statements):
 
         ``changed`` is a condition on ``t`` (the row now) and ``r`` (its stage).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def move(
         self,
         *,
@@ -155,7 +157,6 @@ class Rows(Statements):
 
         ``extra`` gives the side table's own columns, as expressions on ``r`` (the stage).
         """  # fmt: skip
-        raise NotImplementedError
 
     def restore(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Query:
     params: tuple[Any, ...] = ()
 
 
-class Statements:
+class Statements(ABC):
     """Statements that belong to no table. They run inside the caller's transaction unless they say otherwise."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -64,10 +65,11 @@ class Statements:
             self.prepare_batch(lock_timeout=lock_timeout, outermost=outermost)
             yield
 
+    @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
         """Make the transaction begun inside it one that can write from its start."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
         """Set what holds for this transaction only; ``outermost`` tells that it has just begun."""
 
@@ -80,13 +82,14 @@ class Statements:
         finally:
             self.connection.enable_constraint_checking()
 
+    @abstractmethod
     def defer_constraints(self) -> None:
         """Let foreign keys be checked later in this transaction, as far as they can be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_constraints_now(self) -> None:
         """Let deferred foreign keys fail here, inside the batch, and not at its commit."""
 
+    @abstractmethod
     def claim_table(self, table: str) -> bool:
         """Whether this transaction, and no other run's, may change the table; held until it ends."""
-        raise NotImplementedError

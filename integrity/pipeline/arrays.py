@@ -49,13 +49,13 @@ class VectorsDumper(Dumper):
 def vectors_dumper(connection: Connection[Any]) -> type[VectorsDumper] | None:
     """Return the dumper for this connection's database; None where pgvector is not installed.
 
-    The type's numbers differ from database to database: they are asked for once on each connection.
+    The type's numbers differ from database to database: each connection asks for them once, and remembers them.
     """
-    types = connection.adapters.types
-    info = types.get("vector") or TypeInfo.fetch(connection, "vector")
+    info = connection.adapters.types.get("vector")
     if info is None:
-        return None
-    if types.get("vector") is None:
+        info = TypeInfo.fetch(connection, "vector")
+        if info is None:
+            return None
         info.register(connection)
     return type("VectorsDumper", (VectorsDumper,), {"oid": info.array_oid, "element": info.oid})
 

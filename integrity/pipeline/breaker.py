@@ -59,7 +59,8 @@ class _Row(NamedTuple):
     openings: int
 
 
-_ROW: Final = "SELECT state, epoch, failures, openings FROM integrity_breaker WHERE name = %s"  # before each batch
+_ROW: Final = SQL("SELECT state, epoch, failures, openings FROM integrity_breaker WHERE name = %s")
+"""Read before each batch: the ORM would take three times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +134,13 @@ class Breaker:
         return bool(rows.update(epoch=F("epoch") + 1, **values))
 
     def _read(self) -> _Row:
-        query, params = SQL(_ROW), (self.name,)
         rows = get_rows(using=self.using)
-        found = rows.fetch(query, params)
+        found = rows.fetch(_ROW, (self.name,))
         if not found:
             CircuitBreaker.objects.using(self.using).bulk_create(
                 [CircuitBreaker(name=self.name)], ignore_conflicts=True
             )
-            found = rows.fetch(query, params)
+            found = rows.fetch(_ROW, (self.name,))
         return _Row(*found[0])
 
     def _rows(self) -> QuerySet[CircuitBreaker]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from integrity.dedupe import DedupeRule, OrderByFields, Purged, PurgeSummary, purge_quarantine, undo_run, where_is
 from integrity.models import DedupePlan, DedupeRun, Embedding, SideTable
@@ -58,6 +59,18 @@ def test_the_plan_of_a_purged_run_keeps_no_keys(ponies: Database) -> None:
     assert DedupePlan.objects.get(pk=run.plan).state == "purged"
     with pytest.raises(Exception, match="integrity_plan"):
         rows_of(f"integrity_plan_{run.plan}")
+
+
+def test_a_purge_takes_away_what_a_killed_undo_of_the_run_left_and_of_no_other(ponies: Database) -> None:
+    twins()
+    run = merge(BY_NAME)
+    mine, another = f"integrity_undo_{run.id}_0a0b0c0d", f"integrity_undo_{run.id}1_0a0b0c0d"
+    for name in (mine, another):
+        ponies.execute(f"CREATE TABLE {name} (unit bigint, grp bigint, reason text)")
+
+    purge()
+
+    assert {mine, another} & set(connection.introspection.table_names()) == {another}
 
 
 def test_a_purged_run_cannot_be_undone_and_says_so(ponies: Database, call: Callable[..., CommandResult]) -> None:

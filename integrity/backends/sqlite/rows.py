@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -56,6 +57,12 @@ class SQLiteRows(Rows):
             yield
         finally:
             connection.transaction_mode = before
+
+    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
+        """Do nothing: whoever writes is alone."""
+
+    def check_constraints_now(self) -> None:
+        """Do nothing: the resolver looks for what dangles itself."""
 
     def defer_constraints(self) -> None:
         self.execute(SQL("PRAGMA defer_foreign_keys = ON"))
