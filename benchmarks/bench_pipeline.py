@@ -8,7 +8,6 @@ orphan purge and a reconcile on a large queue. No vector index; the provider ans
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -17,24 +16,17 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+import numpy as np
+from django.db import connection, connections
 
-import django
-
-django.setup()
-
-import numpy as np  # noqa: E402 - Django first
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, connections  # noqa: E402
-
-from integrity.models import CourseFile  # noqa: E402
-from integrity.models.fields import uuid7  # noqa: E402
-from integrity.pipeline import job_queue, process_file, purge_orphans, reconcile  # noqa: E402
-from integrity.pipeline.providers import Vectors  # noqa: E402
-from integrity.pipeline.worker import Worker  # noqa: E402
-from integrity.queue import Queue, install  # noqa: E402
-from project import databases  # noqa: E402
-from project.embedded.server import Server  # noqa: E402
+from benchmarks.scratch import postgresql
+from integrity.models import CourseFile
+from integrity.models.fields import uuid7
+from integrity.pipeline import job_queue, process_file, purge_orphans, reconcile
+from integrity.pipeline.providers import Vectors
+from integrity.pipeline.worker import Worker
+from integrity.queue import Queue, install
+from tests.databases import Database
 
 DIMENSIONS = 384
 BATCH = 100
@@ -61,26 +53,33 @@ def main() -> None:
     parser.add_argument("--orphans", type=int, default=1_000_000)
     parser.add_argument("--worker", choices=["ours", "plain"], help=argparse.SUPPRESS)
     given = parser.parse_args()
-    point_at_the_benchmark_database()
     if given.worker:
         work(given.worker)
         return
-    prepare()
-    for workers in (1, 4):
-        plain = rate(given.chunks, fill=fill_plain, kind="plain", workers=workers)
-        ours = rate(given.chunks, fill=fill_ours, kind="ours", workers=workers)
-        print(f"{workers} workers: PGMQ's read + archive {plain:,.0f}/s, full commit {ours:,.0f}/s, {ours / plain:.2f}")
-    reprocess(10_000)
-    purge(given.orphans)
+    with postgresql() as database:
+        prepare()
+        for workers in (1, 4):
+            compare(given.chunks, workers=workers, database=database)
+        reprocess(10_000)
+        purge(given.orphans)
 
 
-def rate(chunks: int, *, fill: Callable[[int], None], kind: str, workers: int) -> float:
+def compare(chunks: int, *, workers: int, database: Database) -> None:
+    plain = rate(chunks, fill=fill_plain, kind="plain", workers=workers, database=database)
+    ours = rate(chunks, fill=fill_ours, kind="ours", workers=workers, database=database)
+    print(f"{workers} workers: PGMQ's read + archive {plain:,.0f}/s, full commit {ours:,.0f}/s, {ours / plain:.2f}")
+
+
+def rate(chunks: int, *, fill: Callable[[int], None], kind: str, workers: int, database: Database) -> float:
     """Fill the queue and let processes empty it; return messages per second."""
     clear()
     fill(chunks)
     execute("VACUUM ANALYZE")
     command = [sys.executable, "-m", "benchmarks.bench_pipeline", "--worker", kind]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(workers)]
+    processes = [
+        subprocess.Popen(command, env=database.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(workers)
+    ]
     for process in processes:
         process.stdout.readline()  # type: ignore[union-attr]  # it has loaded everything
     with timed() as seconds:
@@ -164,14 +163,7 @@ def purge(messages: int) -> None:
     print(f"purge of {purged:,} orphans out of {messages:,} messages: {seconds() * 1000:,.0f} ms")
 
 
-def point_at_the_benchmark_database() -> None:
-    connections.close_all()
-    config = databases.embedded(name="benchmark", server=Server(name="benchmark", durable=False))
-    connections.databases["default"] = connections.configure_settings({"default": config})["default"]
-
-
 def prepare() -> None:
-    call_command("migrate", verbosity=0, interactive=False)
     install(using="default")
     execute("DROP INDEX IF EXISTS file_embeddings_embedding_idx")
     execute(f"ALTER TABLE file_embeddings ALTER embedding TYPE vector({DIMENSIONS})")
