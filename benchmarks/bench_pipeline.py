@@ -86,7 +86,9 @@ def rate(chunks: int, *, fill: Callable[[int], None], kind: str, workers: int, d
         for process in processes:
             process.stdin.close()  # type: ignore[union-attr]
         for process in processes:
-            process.wait()
+            process.stdout.readline()  # type: ignore[union-attr]  # it is done; that Python takes its time to end is no
+    for process in processes:  # work of the pipeline's
+        process.wait()
     archived = fetch(f"SELECT COUNT(*) FROM {queue_of(kind).archived}")
     assert archived == chunks, f"{archived} of {chunks} messages were archived"  # noqa: S101 - or the rate is a lie
     return chunks / seconds()
@@ -100,11 +102,11 @@ def work(kind: str) -> None:
     print("ready", flush=True)
     sys.stdin.read()
     if kind == "ours":
-        while worker.step():
-            pass
+        worker.run(until_empty=True)
     else:
         while messages := queue.read(vt=LEASE, qty=BATCH):
             queue.archive([message.msg_id for message in messages])
+    print("done", flush=True)
     connections.close_all()
 
 

@@ -38,12 +38,24 @@ class VectorsDumper(Dumper):
     element: int
 
     def dump(self, obj: _Array) -> bytes:
-        """Elements as pgvector's ``vector_send`` makes them: length, dimensions, zero, then the numbers."""
+        """Elements: their length, then the vector."""
         count, width = obj.shape
-        layout = [("length", ">i4"), ("dimensions", ">i2"), ("zero", ">i2"), ("numbers", ">f4", (width,))]
-        elements = np.zeros(count, dtype=layout)
-        elements["length"], elements["dimensions"], elements["numbers"] = 4 + 4 * width, width, obj
+        elements = np.empty(count, dtype=[("length", ">i4"), ("vector", vector_layout(width))])
+        elements["length"], elements["vector"] = 4 + 4 * width, vectors_as(obj)
         return _header(self.element, count) + elements.tobytes()
+
+
+def vector_layout(width: int) -> np.dtype[np.void]:
+    """One vector as pgvector's ``vector_send`` makes it: how many numbers, zero, then the numbers."""
+    return np.dtype([("dimensions", ">i2"), ("zero", ">i2"), ("numbers", ">f4", (width,))])
+
+
+def vectors_as(rows: _Array) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """The rows of a matrix in this layout."""
+    count, width = rows.shape
+    vectors = np.zeros(count, dtype=vector_layout(width))
+    vectors["dimensions"], vectors["numbers"] = width, rows
+    return vectors
 
 
 def vectors_dumper(connection: Connection[Any]) -> type[VectorsDumper] | None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
+
+from django.db import DataError, IntegrityError
 
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL
 from integrity.models import FileState
+from integrity.pipeline.copying import can_copy, copy_vectors
 from integrity.pipeline.providers import Vectors
-from integrity.pipeline.states import lock_to_write
+from integrity.pipeline.states import lock_chunks_to_write
 from integrity.pipeline.triage import LiveJob
 from integrity.pipeline.vectors import insert_vectors
 from integrity.queue import KeyedQueue
 from integrity.signals import pipeline_step
 
 PATIENCE: Final = timedelta(seconds=10)  # for a file that is being changed
+
+Store: TypeAlias = Callable[..., set[UUID]]
+"""``copy_vectors`` or ``insert_vectors``: stores what it can, and says of which chunks."""
 
 
 def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, queue: KeyedQueue) -> Counter[str]:
@@ -32,16 +39,23 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
         jobs: distinct messages; two of them may name the same chunk.
         vectors: one row per job.
     """
+    if can_copy(using=queue.using):
+        # All rows or none. If none, what can be stored is inserted, or the same error comes again.
+        with suppress(IntegrityError, DataError):
+            return _commit(jobs, vectors, model=model, queue=queue, store=copy_vectors)
+    return _commit(jobs, vectors, model=model, queue=queue, store=insert_vectors)
+
+
+def _commit(jobs: Sequence[LiveJob], vectors: Vectors, *, model: str, queue: KeyedQueue, store: Store) -> Counter[str]:
     using = queue.using
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
-        current = lock_to_write({job.file_id for job in jobs}, using=using)
+        current = lock_chunks_to_write({job.chunk_id: job.file_id for job in jobs}, using=using)
         pipeline_step.send(sender=FileState, using=using, step="files locked")
-        is_fresh = [current.get(job.file_id) == job.version for job in jobs]
-        fresh = [number for number, is_it in enumerate(is_fresh) if is_it]
+        fresh = [number for number, job in enumerate(jobs) if job.chunk_id in current]
         held = set(queue.archive_leased([jobs[number].lease for number in fresh], outcome="done"))
-        ours = [number for number in fresh if jobs[number].job.message.msg_id in held]
-        gone = _write([jobs[number] for number in ours], vectors[ours], model=model, queue=queue)
-        stale = [job.lease for job, is_it in zip(jobs, is_fresh, strict=True) if not is_it]
+        ours = [number for number in fresh if jobs[number].lease.msg_id in held]
+        gone = _write([jobs[number] for number in ours], vectors[ours], model=model, queue=queue, store=store)
+        stale = [job.lease for job in jobs if job.chunk_id not in current]
         superseded = len(queue.archive_leased(stale, outcome="superseded"))
         pipeline_step.send(sender=FileState, using=using, step="vectors written")
     counts = Counter(done=len(ours) - gone, superseded=superseded + gone)
@@ -49,12 +63,12 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
     return counts
 
 
-def _write(jobs: Sequence[LiveJob], vectors: Vectors, *, model: str, queue: KeyedQueue) -> int:
-    """Insert; correct the outcome of jobs whose chunk somebody removed behind our back, and return how many."""
+def _write(jobs: Sequence[LiveJob], vectors: Vectors, *, model: str, queue: KeyedQueue, store: Store) -> int:
+    """Store; correct the outcome of jobs whose chunk somebody removed behind our back, and return how many."""
     if not jobs:
         return 0
     chunks = [job.chunk_id for job in jobs]
-    written = insert_vectors(chunks=chunks, vectors=vectors, model=model, using=queue.using)
+    written = store(chunks=chunks, vectors=vectors, model=model, using=queue.using)
     if len(written) == len(jobs):
         return 0
     present = written | _embedded(chunks, model=model, using=queue.using)

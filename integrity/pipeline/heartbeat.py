@@ -1,12 +1,16 @@
-"""Keep a lease alive while its holder works."""
+"""Keep leases alive while their holders work: one thread for all of a process, and a connection for each beat."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from math import inf
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -15,32 +19,82 @@ from integrity.queue import KeyedQueue, Lease
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
+class _Beat:
+    """Leases that are to be extended at ``due`` by the monotonic clock, and again after every ``period`` seconds."""
+
+    leases: Sequence[Lease]
+    lease_time: timedelta
+    queue: KeyedQueue
+    period: float
+    due: float
+    is_over: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def extend(self) -> None:
+        with self.lock:
+            if self.is_over:
+                return
+            self.due += self.period
+            try:
+                self.queue.extend(self.leases, vt=self.lease_time)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("The lease on %d messages could not be extended: %s", len(self.leases), error)
+
+
+class _Pulse:
+    """The thread, started with the first heartbeat of the process; it sleeps until a beat is due."""
+
+    def __init__(self) -> None:
+        self._beats: set[_Beat] = set()
+        self._changed = threading.Condition()
+        self._wakes = 0.0
+        self._thread = threading.Thread()
+
+    def add(self, beat: _Beat) -> None:
+        with self._changed:
+            self._beats.add(beat)
+            if not self._thread.is_alive():  # nor in a process that was forked
+                self._thread = threading.Thread(target=self._run, name="lease heartbeat", daemon=True)
+                self._thread.start()
+            elif beat.due < self._wakes:
+                self._changed.notify()
+
+    def remove(self, beat: _Beat) -> None:
+        with self._changed:
+            self._beats.discard(beat)
+        with beat.lock:  # if it is being extended, until it is
+            beat.is_over = True
+
+    def _run(self) -> None:
+        while True:
+            for beat in self._next():
+                beat.extend()
+                connections[beat.queue.using].close()
+                with suppress(AttributeError):
+                    del connections[beat.queue.using]  # the next beat may be long after, by other settings
+
+    def _next(self) -> list[_Beat]:
+        """Wait for the beats that are due. To notice none is enough: most end before they are."""
+        with self._changed:
+            self._wakes = min((beat.due for beat in self._beats), default=inf)
+            self._changed.wait(None if self._wakes == inf else max(0.0, self._wakes - time.monotonic()))
+            return [beat for beat in self._beats if beat.due <= time.monotonic()]
+
+
+_PULSE: Final = _Pulse()
+
+
 @contextmanager
 def heartbeat(leases: Sequence[Lease], *, lease_time: timedelta, queue: KeyedQueue) -> Iterator[None]:
-    """Extend the leases every third of ``lease_time``, from a thread and a connection of its own, until left.
+    """Extend the leases every third of ``lease_time`` until left, on another thread and connection.
 
-    The thread opens its connection with its first beat: a batch that is done sooner costs none. A beat that fails
-    is logged and tried again: the worst that can follow is that somebody else does the work, too.
+    A beat that fails is logged and tried again: the worst that can follow is that somebody else does the work, too.
     """
-    done = threading.Event()
-    thread = threading.Thread(
-        target=_beat, args=(done, list(leases), lease_time, queue), name="lease heartbeat", daemon=True
-    )
-    thread.start()
+    period = lease_time.total_seconds() / 3
+    beat = _Beat(leases=leases, lease_time=lease_time, queue=queue, period=period, due=time.monotonic() + period)
+    _PULSE.add(beat)
     try:
         yield
     finally:
-        done.set()
-        thread.join()
-
-
-def _beat(done: threading.Event, leases: list[Lease], lease_time: timedelta, queue: KeyedQueue) -> None:
-    try:
-        while not done.wait(lease_time.total_seconds() / 3):
-            try:
-                queue.extend(leases, vt=lease_time)
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("The lease on %d messages could not be extended: %s", len(leases), error)
-                connections[queue.using].close()
-    finally:
-        connections[queue.using].close()
+        _PULSE.remove(beat)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
@@ -16,8 +18,7 @@ JOB_TYPE: Final = "generate_embedding"
 LARGEST_MESSAGE: Final = 1_000_000  # bytes; ours have about 200, the original's carry a chunk's text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """One chunk to be embedded. ``version`` is None in messages of the original shape, which did not know versions."""
 
     message: Message
@@ -65,7 +66,7 @@ def parse(message: Message, *, model: str) -> Job | BadMessage:
         return Job(
             message=message,
             chunk_id=_uuid(body, "chunk_id"),
-            file_id=_uuid(body, "file_id") if body.get("file_id") is not None else None,
+            file_id=_uuid(body, "file_id", read=_file_id) if body.get("file_id") is not None else None,
             version=_whole_number(body, "version"),
             model=_text(body, "model") or model,
         )
@@ -73,10 +74,14 @@ def parse(message: Message, *, model: str) -> Job | BadMessage:
         return BadMessage(message=message, reason=DeadLetter.Reason.MALFORMED, error=str(error))
 
 
-def _uuid(body: dict[str, Any], name: str) -> UUID:
-    value = body.get(name)
+_file_id: Final = lru_cache(maxsize=1000)(UUID)
+"""The jobs of a batch name few files."""
+
+
+def _uuid(body: dict[str, Any], name: str, *, read: Callable[[str], UUID] = UUID) -> UUID:
+    value: Any = body.get(name)
     try:
-        return UUID(value)
+        return read(value)
     except (TypeError, AttributeError, ValueError):
         raise ValueError(f"{name} is {str(value)[:100]!r}, not a UUID.") from None
 

@@ -9,13 +9,13 @@ embeddings FOR SHARE: any number of workers write to one file at once, and none 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
 from integrity.backends.postgresql_only import require_postgresql
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, array
 from integrity.models import FileState
 
 _ADOPT: Final = SQL("""
@@ -59,3 +59,20 @@ def lock_to_write(files: Collection[UUID], *, using: str) -> dict[UUID, int]:
             (list(files),),
         )
     )
+
+
+def lock_chunks_to_write(chunks: Mapping[UUID, UUID], *, using: str) -> set[UUID]:
+    """Lock the files of chunks (chunk to file) like ``lock_to_write``; return those that are active and current."""
+    found = get_rows(using=using).fetch(
+        SQL("""
+            WITH locked AS MATERIALIZED (
+                SELECT file_id, current_version FROM integrity_file_state
+                WHERE file_id = ANY(%s::uuid[]) ORDER BY file_id FOR SHARE
+            )
+            SELECT c.id FROM file_chunks AS c
+            JOIN locked ON locked.file_id = c.file_id AND locked.current_version = c.version
+            WHERE c.id = ANY(%s::uuid[]) AND c.is_active
+        """),
+        (array(set(chunks.values())), array(chunks)),
+    )
+    return {chunk for (chunk,) in found}

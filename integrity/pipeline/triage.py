@@ -21,8 +21,7 @@ _CHUNKS: Final = SQL("""
 """)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveJob:
+class LiveJob(NamedTuple):
     """A job that is worth doing, with what its chunk says."""
 
     job: Job

@@ -11,9 +11,11 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -54,6 +56,10 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._breaker = Breaker(name=self.provider.model, using=self.queue.using)
+        self._touched: set[UUID] = set()
+        """Files that may be complete since the last batch."""
+        self._waiting: set[UUID] = set()
+        """The same of earlier batches, where the next one might bring more of the same file."""
 
     def run(self, *, until_empty: bool = False) -> None:
         """Work until ``stop`` is set; with ``until_empty``, until the queue holds no message, hidden ones included.
@@ -68,7 +74,8 @@ class Worker:
                 if not listening:
                     listen(self.queue)
                     listening = True
-                found = self.step()
+                found = self._batch()
+                self._serve(more=found == self.batch_size and not self.stop.is_set())
                 failures = 0
                 if found:
                     wait = SHORTEST_WAIT
@@ -88,9 +95,16 @@ class Worker:
                 listening = False
                 self.stop.wait(wait.total_seconds())
                 wait = min(wait * 2, LONGEST_WAIT)
+        with suppress(DatabaseError, InterfaceError):  # other workers' chores will do it
+            self._serve(more=False)
 
     def step(self) -> int:
         """Do the chores that are due and handle one batch; return how many messages were read."""
+        found = self._batch()
+        self._serve(more=False)
+        return found
+
+    def _batch(self) -> int:
         if self.chores is not None:
             self.chores.do_due()
         permit = self._breaker.permit()
@@ -144,5 +158,12 @@ class Worker:
             batch.counts["dead"] += bury(graves, queue=self.queue)
         if triage.live:
             batch.embed(triage.live)
-        serve_finished(triage.files, queue=self.queue)
+        self._touched |= triage.files
         return bool(triage.live)
+
+    def _serve(self, *, more: bool) -> None:
+        """Serve files that are complete. Where ``more`` messages are likely, ask only for those the last batch left."""
+        due = self._waiting - self._touched if more else self._waiting | self._touched
+        if due:
+            serve_finished(due, queue=self.queue)
+        self._waiting, self._touched = self._touched if more else set(), set()

@@ -13,6 +13,7 @@ from integrity.backends import Rows, get_rows
 from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
 from integrity.exceptions import IntegrityAppError
+from integrity.queue.leases import Lease
 from integrity.queue.message import Message, decoded, json_text
 from integrity.queue.names import archive_table, checked_name, queue_table
 
@@ -156,11 +157,5 @@ def seconds(period: timedelta) -> int:
 def _message(msg_id: int, read_ct: int, size: int | None, text: Any, headers: Any) -> Message:
     body, fault = decoded(text)
     known, _ = decoded(headers)
-    return Message(
-        msg_id=msg_id,
-        read_ct=read_ct,
-        body=body,
-        size=size or 0,
-        headers=known if isinstance(known, dict) else {},
-        fault=fault,
-    )
+    headers = known if isinstance(known, dict) else {}
+    return Message(Lease(msg_id, read_ct), body, size or 0, headers, fault)

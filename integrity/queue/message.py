@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease
@@ -18,23 +17,25 @@ class UnsendableMessage(IntegrityAppError, ValueError):
     """The message is not JSON that PostgreSQL can store."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """A message and the lease on it. ``body`` is None where it is larger than the reader wanted, or unreadable."""
 
-    msg_id: int
-    read_ct: int
+    lease: Lease
+    """What allows this reader, and no later one, to change the message."""
     body: Any
     size: int
     """Bytes of the message as JSON text."""
-    headers: dict[str, Any] = field(default_factory=dict)
-    fault: str = ""
-    """Why Python cannot read what PostgreSQL could store."""
+    headers: dict[str, Any]
+    fault: str
+    """Why Python cannot read what PostgreSQL could store; empty where it can."""
 
     @property
-    def lease(self) -> Lease:
-        """What allows this reader, and no later one, to change the message."""
-        return Lease(msg_id=self.msg_id, read_ct=self.read_ct)
+    def msg_id(self) -> int:
+        return self.lease.msg_id
+
+    @property
+    def read_ct(self) -> int:
+        return self.lease.read_ct
 
     def count(self, header: str) -> int:
         """A number that earlier readers left in the headers; 0 where there is none that they can have left."""

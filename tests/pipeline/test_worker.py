@@ -13,6 +13,8 @@ from django.db.models.functions import Now
 from integrity.models import CircuitBreaker, DeadLetter
 from integrity.pipeline.breaker import Breaker, BreakerOpen
 from integrity.pipeline.providers import ProviderMisconfigured, ProviderUnavailable, RateLimited
+from integrity.signals import pipeline_step
+from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
 from tests.pipeline.providers import Scripted
 
@@ -43,6 +45,82 @@ def test_stored_vectors_are_those_of_their_chunks_whatever_the_column(library: L
         "SELECT content, embedding::real[] FROM file_chunks c JOIN file_embeddings e ON e.chunk_id = c.id"
     ):
         np.testing.assert_array_equal(np.float32(stored), library.provider.embed([content])[0])
+
+
+def test_a_chunk_that_got_its_vector_meanwhile_keeps_it_and_the_others_get_theirs(library: Library) -> None:
+    processed = library.upload(*words("text", 3))
+    provider = Scripted()
+    other = [0.25] * DIMENSIONS
+
+    def store_one(texts: Sequence[str]) -> object:
+        execute(
+            "INSERT INTO file_embeddings (id, chunk_id, embedding, model_version) "
+            "SELECT gen_random_uuid(), id, %s::real[], %s FROM file_chunks WHERE content = %s",
+            other,
+            provider.model,
+            texts[0],
+        )
+        return provider.embed(texts)
+
+    provider.answers.append(store_one)
+
+    assert library.work(provider=provider) == {"done": 3}
+    assert_complete(library, processed.file, version=1, chunks=3)
+    assert fetch("SELECT COUNT(*) FROM file_embeddings WHERE embedding::real[] = %s::real[]", other) == [(1,)]
+
+
+def test_a_chunk_that_somebody_deletes_in_the_very_commit_is_superseded_and_the_others_are_done(
+    library: Library, pgmq_database: Database
+) -> None:
+    library.upload(*words("text", 3))
+
+    def delete_one(*, step: str, **_: object) -> None:
+        if step == "files locked":
+            pgmq_database.execute("DELETE FROM file_chunks WHERE starts_with(content, 'text number 1:')")
+
+    pipeline_step.connect(delete_one)
+    try:
+        assert library.work() == {"done": 2, "superseded": 1}
+    finally:
+        pipeline_step.disconnect(delete_one)
+    assert (library.embedded_anywhere(), library.outcomes()) == (2, {"done": 2, "superseded": 1})
+
+
+def test_rows_are_dated_by_the_database(library: Library) -> None:
+    ((before,),) = fetch("SELECT clock_timestamp()")
+    library.upload("one")
+    library.work()
+
+    assert fetch(
+        "SELECT COUNT(*) FROM file_embeddings "
+        "WHERE created_at = updated_at AND created_at BETWEEN %s AND clock_timestamp()",
+        before,
+    ) == [(1,)]
+
+
+@pytest.mark.parametrize("first", [2, 3, 4])
+def test_each_file_of_many_batches_is_served_when_its_last_message_is_done(library: Library, first: int) -> None:
+    files = [library.upload(*words("one", first)).file, library.upload(*words("two", 5)).file]
+
+    library.worker(batch_size=2).run(until_empty=True)
+
+    for file, chunks in zip(files, (first, 5), strict=True):
+        assert_complete(library, file, version=1, chunks=chunks)
+
+
+def test_a_file_that_is_done_with_a_workers_last_batch_is_served(library: Library) -> None:
+    processed = library.upload("one", "two")
+    library.upload("three", "four")
+    provider = Scripted()
+
+    def stop(texts: Sequence[str]) -> object:
+        library.stop.set()
+        return provider.embed(texts)
+
+    provider.answers.append(stop)
+    library.worker(provider=provider, batch_size=2).run()
+
+    assert (library.state(processed.file).serving_version, library.waiting()) == (1, 2)
 
 
 def test_a_version_that_changed_during_the_call_stops_the_commit_even_if_the_chunk_is_still_active(
