@@ -10,6 +10,7 @@ from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
 from integrity.queue import KeyedQueue
 
+_PER_SEARCH: Final = 200_000
 _PER_BATCH: Final = 10_000
 
 # Only what has the form of an id is cast: one message of another shape would end the whole statement. These three
@@ -62,17 +63,22 @@ def purge_orphans(*, queue: KeyedQueue) -> int:
     A worker that holds one finds its lease gone. Messages that somebody is changing right now are passed over, so
     that no lock is waited for.
     """
+    # Found without locks, on all processors, and looked at again under theirs.
+    found = compose("SELECT q.msg_id {orphans} ORDER BY q.msg_id LIMIT %s", orphans=_from_orphans(queue))
     chosen = compose(
         """
         SELECT q.msg_id, CASE WHEN c.id IS NULL THEN 'orphaned' ELSE 'superseded' END
-        {orphans} ORDER BY q.msg_id LIMIT %s FOR UPDATE OF q SKIP LOCKED
+        {orphans} AND q.msg_id = ANY(%s::bigint[]) ORDER BY q.msg_id FOR UPDATE OF q SKIP LOCKED
         """,
         orphans=_from_orphans(queue),
     )
-    purged = 0
-    while gone := len(queue.archive_where(chosen, (_PER_BATCH,))):
-        purged += gone
-        if gone < _PER_BATCH:
+    purged, before = 0, -1
+    while purged > before:
+        before = purged
+        orphans = [msg_id for (msg_id,) in get_rows(using=queue.using).fetch(found, (_PER_SEARCH,))]
+        for start in range(0, len(orphans), _PER_BATCH):
+            purged += len(queue.archive_where(chosen, (orphans[start : start + _PER_BATCH],)))
+        if len(orphans) < _PER_SEARCH:
             break
     return purged
 
@@ -82,7 +88,7 @@ def _from_orphans(queue: KeyedQueue) -> SQL:
     return compose(
         """
         FROM {table} AS q LEFT JOIN file_chunks AS c ON c.id = {chunk_id}
-        WHERE c.is_active IS NOT TRUE AND {chunk_id} IS NOT NULL
+        WHERE CASE WHEN c.id IS NULL THEN {chunk_id} IS NOT NULL ELSE c.is_active IS NOT TRUE END
         """,
         table=queue.table,
         chunk_id=_CHUNK_ID,
