@@ -9,7 +9,9 @@ The engine stages its decisions in side tables. A *stage* is such a table for on
     s1..sn          the primary key of the row that stands for it once it is removed
     fp              a fingerprint of the row when it was staged
 
-and, where rows are repointed, ``o<j>_<i>`` and ``n<j>_<i>``: the old and the new value of column i of reference j.
+The rule's own stage also has ``place`` and ``version``, which tell where the row lay and which of its versions it
+was, and ``members``, how many rows the group had. Where rows are repointed, there are ``o<j>_<i>`` and ``n<j>_<i>``:
+the old and the new value of column i of reference j.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from integrity.backends.statements import Query, Statements
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuery:
-    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``."""
+    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``,
+    ``version``."""
 
     rows: Query
     keys: Query
@@ -77,6 +80,10 @@ class Rows(Statements):
     @abstractmethod
     def place(self, alias: str) -> SQL:
         """An expression that orders rows as they lie on disk, if the database tells."""
+
+    @abstractmethod
+    def version(self, alias: str) -> SQL:
+        """An expression that, with the place, tells versions of a row apart, if the database does."""
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         """How many keys occur more than once, and how many rows are one too many."""
@@ -131,6 +138,13 @@ class Rows(Statements):
     def digest(self, name: str, names: Sequence[str]) -> str:
         """A fingerprint, as hexadecimal digits, of these columns of a side table, in whatever order its rows lie."""
 
+    def lock_in_place(self, *, table: str, stage: str, pk: Sequence[str], refusals: str, span: tuple[int, int]) -> bool:
+        """Lock a span's rows; return whether each of them still lies where it was staged, in the same version.
+
+        Only for the rule's own stage. If not, nothing is said: ``lock_and_compare`` tells what has become of them.
+        """
+        return False
+
     @abstractmethod
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
@@ -152,10 +166,12 @@ class Rows(Statements):
         extra: dict[str, SQL],
         span: tuple[int, int],
         refusals: str,
+        in_place: bool = False,
     ) -> int:
         """Move a span's rows that are to be removed into a side table; return how many.
 
-        ``extra`` gives the side table's own columns, as expressions on ``r`` (the stage).
+        ``extra`` gives the side table's own columns, as expressions on ``r`` (the stage). ``in_place``: only rows that
+        lie where they were staged, which is faster where the database tells.
         """  # fmt: skip
 
     def restore(
@@ -218,14 +234,14 @@ def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
         SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
                CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
                     WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
-               content = first_content AS same, tier, content, {p}, {s}, {k}, fp, survivor_fp
+               content = first_content AS same, tier, content, {p}, {s}, {k}, fp, survivor_fp, place, version, members
         FROM (
-            SELECT DENSE_RANK() OVER (ORDER BY place, {k}) AS grp, ranked.*
+            SELECT DENSE_RANK() OVER (ORDER BY first_place, {k}) AS grp, ranked.*
             FROM (
-                SELECT {p}, {k}, tier, content, fp,
+                SELECT {p}, {k}, tier, content, fp, place, version,
                        ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
                        FIRST_VALUE(content) OVER w AS first_content, FIRST_VALUE(fp) OVER w AS survivor_fp,
-                       FIRST_VALUE(place) OVER w AS place, {survivors}
+                       FIRST_VALUE(place) OVER w AS first_place, {survivors}
                 FROM ({source}) AS c
                 WINDOW w AS (PARTITION BY {k} ORDER BY {order})
             ) AS ranked

@@ -29,9 +29,15 @@ class Recheck:
     refusals: str
     indexed_key: bool
 
-    def check(self, span: Span) -> None:
-        """Lock what the span touches, and refuse every unit that is not as it was when it was planned."""
-        for stage in self.staged:
+    def check(self, span: Span) -> bool:
+        """Lock what the span touches, and refuse every unit that is not as it was when it was planned.
+
+        Returns whether the rows of the rule's own table lie where they were staged.
+        """
+        in_place = self.rows.lock_in_place(
+            table=self.root.table, stage=self.root.name, pk=self.root.pk, refusals=self.refusals, span=span
+        )
+        for stage in self.staged[1:] if in_place else self.staged:
             self.rows.lock_and_compare(
                 table=stage.table,
                 stage=stage.name,
@@ -45,29 +51,27 @@ class Recheck:
                 self._refuse_unplanned_references(stage, other, span)
         if self.indexed_key:
             self.refuse_joined(span)
+        return in_place
 
     def refuse_joined(self, span: Span) -> None:
-        """Refuse units whose key has more rows now than were planned."""
-        keyed = self.target.keyed_rows()
+        """Refuse units whose key has more rows now than were planned, those that are gone or changed not counted."""
+        keys = self.target.keys()
         k = tuple(f"k{n}" for n in range(1, len(self.target.key.expressions) + 1))
         same = "=" if self.target.key.nulls_distinct else self.rows.same
         self.rows.execute(
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT r.unit, r.grp, 'joined'
-                FROM {root} AS r JOIN ({keyed}) AS i ON {same_key} LEFT JOIN {root} AS o ON {same_row}
-                WHERE r.pos = 1 AND o.{p1} IS NULL AND {in_span}
+                SELECT r.unit, r.grp, 'joined' FROM {root} AS r JOIN ({keys}) AS i ON {same_key}
+                WHERE r.pos = 1 AND {in_span} GROUP BY r.unit, r.grp, r.members HAVING COUNT(*) > r.members
                 """,
                 refusals=self.refusals,
                 root=self.root.name,
-                keyed=keyed.sql,
+                keys=keys.sql,
                 same_key=on("r", k, "i", k, same=same),
-                same_row=on("o", self.root.p, "i", self.root.p),
-                p1=self.root.p[0],
                 in_span=in_span(self.refusals),
             ),
-            (*keyed.params, *span),
+            (*keys.params, *span),
         )
 
     def _changed(self, stage: Stage) -> SQL:

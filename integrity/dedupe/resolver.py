@@ -76,7 +76,7 @@ class Resolver:
         Raises:
             VerificationFailed: the outcome is not what the plan says.
         """
-        self.recheck.check(span)
+        in_place = self.recheck.check(span)
         self._announce("locked")
         done: Counter[str] = Counter()
         if self.late:
@@ -86,7 +86,7 @@ class Resolver:
             if stage.name not in self.late:
                 done["repointed"] += self._repoint(stage, span)
         self._announce("children")
-        done["removed"] = self._remove(self.root, span)
+        done["removed"] = self._remove(self.root, span, in_place=in_place)
         for stage in (stage for stage in self.touched if stage.name in self.late):
             done["repointed"] += self._repoint(stage, span)
         for stage in self.fills:
@@ -104,9 +104,17 @@ class Resolver:
     def _announce(self, step: str) -> None:
         batch_step.send(sender=Resolver, using=self.target.using, run=self.run, step=step)
 
-    def _remove(self, stage: Stage, span: Span) -> int:
+    def _remove(self, stage: Stage, span: Span, *, in_place: bool = False) -> int:
         """Move a stage's rows that are to be removed into quarantine, and see that all of them went."""
-        moved = self.rows.move(
+        planned = self._planned(stage, "remove", span)
+        moved = self._move(stage, span, in_place=in_place) if planned else 0
+        if in_place and moved < planned:  # a trigger has given some another place, in this very batch
+            moved += self._move(stage, span, in_place=False)
+        self._expect(moved, planned, f"rows removed from {stage.table}")
+        return moved
+
+    def _move(self, stage: Stage, span: Span, *, in_place: bool) -> int:
+        return self.rows.move(
             table=stage.table,
             pk=stage.pk,
             stage=stage.name,
@@ -124,9 +132,8 @@ class Resolver:
             },
             span=span,
             refusals=self.refusals,
+            in_place=in_place,
         )
-        self._expect(moved, self._planned(stage, "remove", span), f"rows removed from {stage.table}")
-        return moved
 
     def _note_survivors(self, span: Span) -> None:
         """Where a batch changes rows of its own table, keep the survivors' fingerprints as they are afterwards."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, U
 from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import GroupQuery, numbered
+from integrity.backends.rows import GroupQuery, Rows, numbered
 from integrity.backends.sql import SQL, compose, identifier, joined
 from integrity.backends.statements import Query
 from integrity.dedupe.pointing import points_at
@@ -89,7 +89,8 @@ class Target:
             **{f"o{n}": order.expression for n, order in enumerate(orders, 2)},
             "content": _Fingerprint(self.table, self.content_columns),
             "fp": _Fingerprint(self.table, self.columns),
-            "place": _Place(),
+            "place": _System(lambda rows, alias: rows.place(alias)),
+            "version": _System(lambda rows, alias: rows.version(alias)),
         }
         return GroupQuery(
             rows=self._select(self._base(), expressions),
@@ -205,13 +206,17 @@ class _Fingerprint(Expression):
         return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), ()
 
 
-class _Place(Expression):
-    """Where the query's row lies."""
+class _System(Expression):
+    """What the database itself says of the query's row: its place, its version."""
 
     output_field = BigIntegerField()
 
+    def __init__(self, ask: Callable[[Rows, str], SQL]) -> None:
+        super().__init__()
+        self.ask = ask
+
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        return get_rows(using=connection.alias).place(compiler.query.get_initial_alias()), ()
+        return self.ask(get_rows(using=connection.alias), compiler.query.get_initial_alias()), ()
 
 
 class _ReferenceCount(Expression):

@@ -101,16 +101,41 @@ class PostgreSQLRows(Rows):
     def place(self, alias: str) -> SQL:
         return compose("{alias}.ctid", alias=alias)
 
+    def version(self, alias: str) -> SQL:
+        return compose("{alias}.xmin", alias=alias)
+
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         with transaction.atomic(using=self.connection.alias):
-            return super().count_groups(self._repeated(keys, keys, key_count), key_count=key_count)
+            hashes = self._repeated_hashes(keys, key_count)
+            repeated = compose(
+                """
+                WITH hashes AS MATERIALIZED ({hashes})
+                SELECT r.* FROM ({keys}) AS r WHERE {key_hash} IN (SELECT h FROM hashes)
+                """,
+                hashes=hashes.sql,
+                keys=keys.sql,
+                key_hash=_key_hash(key_count),
+            )
+            query = Query(sql=repeated, params=hashes.params + keys.params)
+            return super().count_groups(query, key_count=key_count)
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
-        source = self._repeated(query.rows, query.keys, query.key_count)
-        self.create_as(name, Query(sql=ranked_select(query, source=source.sql), params=source.params))
+        hashes = f"{name}_hashes"
+        self.create_as(hashes, self._repeated_hashes(query.keys, query.key_count))
+        self.analyze(hashes)
+        # Unlike a WITH query, all workers can read it: now they share the scan.
+        self.execute(SQL("SET LOCAL min_parallel_table_scan_size TO DEFAULT"))
+        source = compose(
+            "SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM {hashes})",
+            rows=query.rows.sql,
+            key_hash=_key_hash(query.key_count),
+            hashes=hashes,
+        )
+        self.create_as(name, Query(sql=ranked_select(query, source=source), params=query.rows.params))
+        self.drop(hashes)
 
-    def _repeated(self, rows: Query, keys: Query, key_count: int) -> Query:
-        """A query of those of ``rows`` whose key occurs more than once, and perhaps a few others; for this transaction.
+    def _repeated_hashes(self, keys: Query, key_count: int) -> Query:
+        """A query of the hashes ``h`` of keys that occur more than once, perhaps of a few others; for this transaction.
 
         Two passes: 64-bit hashes of the keys are cheap to sort, and only the rows of repeated hashes are then read in
         full. Different keys with one hash fall apart again where the caller groups by the key itself. Sorting the
@@ -124,27 +149,17 @@ class PostgreSQLRows(Rows):
                 "set_config('parallel_tuple_cost', '0', TRUE), set_config('min_parallel_table_scan_size', '1TB', TRUE)"
             )
         )
-        key_hash = compose("hash_record_extended(ROW({k}), 0)", k=columns(numbered("k", key_count)))
         halves = (
             compose(
                 "SELECT h FROM (SELECT {key_hash} AS h FROM ({keys}) AS k) AS k WHERE h & 1 = {bit} "
                 "GROUP BY h HAVING COUNT(*) > 1",
-                key_hash=key_hash,
+                key_hash=_key_hash(key_count),
                 keys=keys.sql,
                 bit=SQL(bit),
             )
             for bit in ("0", "1")
         )
-        sql = compose(
-            """
-            WITH hashes AS MATERIALIZED ({hashes})
-            SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM hashes)
-            """,
-            hashes=joined(" UNION ALL ", halves),
-            rows=rows.sql,
-            key_hash=key_hash,
-        )
-        return Query(sql=sql, params=keys.params * 2 + rows.params)
+        return Query(sql=joined(" UNION ALL ", halves), params=keys.params * 2)
 
     def analyze(self, name: str) -> None:
         self.execute(compose("ANALYZE {name}", name=name))
@@ -159,6 +174,41 @@ class PostgreSQLRows(Rows):
             )
         )
         return f"{int(total) % (1 << 128):032x}"
+
+    def lock_in_place(self, *, table: str, stage: str, pk: Sequence[str], refusals: str, span: tuple[int, int]) -> bool:
+        locked = (
+            compose(
+                """
+                SELECT 1 FROM {table} AS t JOIN {stage} AS r ON {lies} AND t.xmin = r.version
+                WHERE {chosen} AND {in_span} ORDER BY {t_pk} FOR {strength} OF t SKIP LOCKED
+                """,
+                table=table,
+                stage=stage,
+                lies=_lies_as_staged(pk),
+                chosen=SQL(chosen),
+                in_span=in_span(refusals),
+                t_pk=columns(pk, of="t"),
+                strength=SQL(strength),
+            )
+            for chosen, strength in (("r.action = 'remove'", "UPDATE"), ("r.action <> 'remove'", "NO KEY UPDATE"))
+        )
+        going, staying = locked
+        return bool(
+            self.value(
+                compose(
+                    """
+                    WITH going AS MATERIALIZED ({going}), staying AS MATERIALIZED ({staying})
+                    SELECT (SELECT COUNT(*) FROM going) + (SELECT COUNT(*) FROM staying)
+                         = (SELECT COUNT(*) FROM {stage} AS r WHERE {in_span})
+                    """,
+                    going=going,
+                    staying=staying,
+                    stage=stage,
+                    in_span=in_span(refusals),
+                ),
+                (*span, *span, *span),
+            )
+        )
 
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
@@ -213,6 +263,7 @@ class PostgreSQLRows(Rows):
         extra: dict[str, SQL],
         span: tuple[int, int],
         refusals: str,
+        in_place: bool = False,
     ) -> int:
         p = numbered("p", len(pk))
         return self.execute(
@@ -228,7 +279,7 @@ class PostgreSQLRows(Rows):
                 table=table,
                 stage=stage,
                 into=into,
-                same_row=on("t", pk, "r", p),
+                same_row=_lies_as_staged(pk) if in_place else on("t", pk, "r", p),
                 in_span=in_span(refusals),
                 t_names=columns(names, of="t"),
                 names=columns(names),
@@ -237,6 +288,15 @@ class PostgreSQLRows(Rows):
             ),
             span,
         )
+
+
+def _key_hash(key_count: int) -> SQL:
+    return compose("hash_record_extended(ROW({k}), 0)", k=columns(numbered("k", key_count)))
+
+
+def _lies_as_staged(pk: Sequence[str]) -> SQL:
+    """Condition: the row ``t`` is that of the stage ``r``, and lies at its place: found without any index."""
+    return compose("t.ctid = r.place AND {same_row}", same_row=on("t", pk, "r", numbered("p", len(pk))))
 
 
 def _family(kind: str) -> str:

@@ -105,6 +105,9 @@ class SQLiteRows(Rows):
     def place(self, alias: str) -> SQL:
         return SQL("0")
 
+    def version(self, alias: str) -> SQL:
+        return SQL("0")
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         k = numbered("k", query.key_count)
         source = compose(
@@ -159,6 +162,7 @@ class SQLiteRows(Rows):
         extra: dict[str, SQL],
         span: tuple[int, int],
         refusals: str,
+        in_place: bool = False,
     ) -> int:
         p = numbered("p", len(pk))
         moved = self.execute(
