@@ -26,6 +26,7 @@ from integrity.signals import batch_done
 FIRST_SIZE: Final = 200
 """Groups in the first batch; later ones adapt."""
 _TRIES = 5
+_SHARE = 0.8  # of the time that a batch may take: some take longer than the one before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ def all_batches(work: Work) -> None:
 
 
 def _adapted(size: int, *, took: float, wanted: timedelta) -> int:
-    """The size with which a batch would have taken the wanted time, changed by no more than a factor of two."""
-    fitting = size * wanted.total_seconds() / max(took, 0.001)
+    """The size with which a batch would have taken somewhat less than that, changed by no more than a factor of two."""
+    fitting = size * _SHARE * wanted.total_seconds() / max(took, 0.001)
     return int(max(1, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 

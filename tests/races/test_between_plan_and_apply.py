@@ -61,6 +61,50 @@ def test_what_else_a_child_says_is_no_part_of_the_decision_and_stays(pairs: Data
     assert [(row["pony_id"], row["text"]) for row in rows_of("ponies_secretnote") if row["id"] == 4] == [(3, "mine")]
 
 
+@pytest.mark.parametrize("row", [3, 4])
+def test_a_row_that_was_written_again_as_it_was_does_not_stop_its_group(pairs: Database, row: int) -> None:
+    """It is another version of the row at another place, with the same values."""
+    plan = make_plan(NAMES, apps=apps, using="default")
+    pairs.execute(f"UPDATE ponies_pony SET foaled = foaled WHERE id = {row}")
+
+    run = apply_plan(plan.id, NAMES, apps=apps, using="default")
+
+    assert (run.removed, run.refused, run.groups_left) == (3, (), 0)
+
+
+def test_a_member_that_joins_while_another_one_goes_is_noticed(pairs: Database) -> None:
+    plan = make_plan(NAMES, apps=apps, using="default")
+    for table in ("secretnote", "loosenote", "passport"):
+        pairs.execute(f"DELETE FROM ponies_{table} WHERE pony_id = 4")
+    pairs.execute("DELETE FROM ponies_pony WHERE id = 4")
+    pairs.execute(MEMBER)
+
+    run = apply_plan(plan.id, NAMES, apps=apps, using="default")
+
+    assert (run.removed, run.groups_left) == (2, 1)
+    assert {row["id"] for row in rows_of("ponies_pony")} == {1, 3, 5, 9}
+
+
+def test_rows_that_a_trigger_moves_within_their_batch_are_removed_all_the_same(postgres_pairs: Database) -> None:
+    """Like a counter in the parent that follows its children: the redundant row changes as they leave it."""
+    postgres_pairs.execute("""
+        CREATE FUNCTION count_notes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE ponies_pony SET foaled = COALESCE(foaled, 0) + 1 WHERE id IN (OLD.pony_id, NEW.pony_id);
+            RETURN NULL;
+        END $$
+    """)
+    postgres_pairs.execute(
+        "CREATE TRIGGER notes AFTER UPDATE ON ponies_secretnote FOR EACH ROW EXECUTE FUNCTION count_notes()"
+    )
+    plan = make_plan(NAMES, apps=apps, using="default")
+
+    run = apply_plan(plan.id, NAMES, apps=apps, using="default")
+
+    assert (run.removed, run.refused, run.groups_left) == (3, (), 0)
+    assert [(row["id"], row["foaled"]) for row in rows_of("ponies_pony")] == [(1, 1), (3, 1), (5, 1)]
+    assert [(row["id"], row["foaled"]) for row in quarantined("ponies_pony")] == [(2, 1), (4, 1), (6, 1)]
+
+
 def test_a_group_that_was_merged_by_hand_is_refused(pairs: Database) -> None:
     plan = make_plan(NAMES, apps=apps, using="default")
     for table in ("secretnote", "loosenote", "passport"):
