@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models.functions import Now
 
 from integrity import conf
@@ -177,7 +177,14 @@ def _leave(run: Any, state: str, *, using: str, error: str) -> None:
 def _failure(run: Any, error: Exception) -> IntegrityAppError:
     if isinstance(error, IntegrityAppError):
         return error
+    said = str(error).strip()
+    further = "Run the same command with --apply again to finish it."
+    if isinstance(error, IntegrityError):  # it would be refused again
+        further = (
+            f"Change what the message names, then finish it: manage.py dedupe --resume {run.pk}; or end it where it "
+            f"is: manage.py dedupe --cancel {run.pk}; or take it back: manage.py undo_dedupe {run.pk}"
+        )
     return RunFailed(
-        f"Run {run.pk} stopped: {str(error).strip()}. Batches committed before stay done, the last one was rolled "
-        "back; nothing is lost. Run the same command with --apply again to finish it."
+        f"Run {run.pk} stopped: {said}. Batches committed before stay done, the last one was rolled back; nothing is "
+        f"lost. {further}"
     )

@@ -29,6 +29,7 @@ def test_the_run_ends_with_the_databases_words_and_nothing_is_lost(
     assert "Key (friend_id)=(1) already exists" in result.err
     assert "nothing is lost" in result.err
     run = DedupeRun.objects.get()
+    assert f"manage.py undo_dedupe {run.pk}" in result.err
     assert run.state == "failed"
     assert snapshot() == before
     assert call("undo_dedupe", "--no-input", str(run.pk)).code == 0
