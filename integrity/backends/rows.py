@@ -27,10 +27,10 @@ from integrity.backends.statements import Query, Statements
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuery:
-    """What ``stage_groups`` needs: each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``,
-    ``version``."""
+    """What ``stage_groups`` needs."""
 
     rows: Query
+    """Each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``, ``version``."""
     keys: Query
     """The same rows, their ``k`` columns only: what the search for duplicates has to read."""
     pk_count: int

@@ -26,7 +26,7 @@ from integrity.signals import batch_done
 FIRST_SIZE: Final = 200
 """Groups in the first batch; later ones adapt."""
 _TRIES = 5
-_SHARE = 0.8  # of the time that a batch may take: some take longer than the one before
+_SHARE = 0.6  # of the time that a batch may take: the next one may take longer than the last
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
+from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
+from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
 from integrity.backends.rows import GroupQuery, Rows, in_span, numbered, ranked_select
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 from integrity.backends.statements import Query
@@ -106,7 +108,8 @@ class PostgreSQLRows(Rows):
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         with transaction.atomic(using=self.connection.alias):
-            hashes = self._repeated_hashes(keys, key_count)
+            self.execute(SORT_HASHES)
+            hashes = repeated_hashes(keys, key_count)
             repeated = compose(
                 """
                 WITH hashes AS MATERIALIZED ({hashes})
@@ -114,52 +117,26 @@ class PostgreSQLRows(Rows):
                 """,
                 hashes=hashes.sql,
                 keys=keys.sql,
-                key_hash=_key_hash(key_count),
+                key_hash=key_hash(key_count),
             )
             query = Query(sql=repeated, params=hashes.params + keys.params)
             return super().count_groups(query, key_count=key_count)
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         hashes = f"{name}_hashes"
-        self.create_as(hashes, self._repeated_hashes(query.keys, query.key_count))
+        self.execute(SORT_HASHES)
+        self.create_as(hashes, repeated_hashes(query.keys, query.key_count))
         self.analyze(hashes)
         # Unlike a WITH query, all workers can read it: now they share the scan.
         self.execute(SQL("SET LOCAL min_parallel_table_scan_size TO DEFAULT"))
         source = compose(
             "SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM {hashes})",
             rows=query.rows.sql,
-            key_hash=_key_hash(query.key_count),
+            key_hash=key_hash(query.key_count),
             hashes=hashes,
         )
         self.create_as(name, Query(sql=ranked_select(query, source=source), params=query.rows.params))
         self.drop(hashes)
-
-    def _repeated_hashes(self, keys: Query, key_count: int) -> Query:
-        """A query of the hashes ``h`` of keys that occur more than once, perhaps of a few others; for this transaction.
-
-        Two passes: 64-bit hashes of the keys are cheap to sort, and only the rows of repeated hashes are then read in
-        full. Different keys with one hash fall apart again where the caller groups by the key itself. Sorting the
-        hashes took half of the time that PostgreSQL's choice, a hash table that spills, did (3 M rows). The hashes
-        are halved by their last bit, so that two workers can sort one half each (Parallel Append); workers that share
-        a scan instead would have to send every hash to one process that counts.
-        """
-        self.execute(
-            SQL(
-                "SELECT set_config('work_mem', '256MB', TRUE), set_config('enable_hashagg', 'off', TRUE), "
-                "set_config('parallel_tuple_cost', '0', TRUE), set_config('min_parallel_table_scan_size', '1TB', TRUE)"
-            )
-        )
-        halves = (
-            compose(
-                "SELECT h FROM (SELECT {key_hash} AS h FROM ({keys}) AS k) AS k WHERE h & 1 = {bit} "
-                "GROUP BY h HAVING COUNT(*) > 1",
-                key_hash=_key_hash(key_count),
-                keys=keys.sql,
-                bit=SQL(bit),
-            )
-            for bit in ("0", "1")
-        )
-        return Query(sql=joined(" UNION ALL ", halves), params=keys.params * 2)
 
     def analyze(self, name: str) -> None:
         self.execute(compose("ANALYZE {name}", name=name))
@@ -176,39 +153,8 @@ class PostgreSQLRows(Rows):
         return f"{int(total) % (1 << 128):032x}"
 
     def lock_in_place(self, *, table: str, stage: str, pk: Sequence[str], refusals: str, span: tuple[int, int]) -> bool:
-        locked = (
-            compose(
-                """
-                SELECT 1 FROM {table} AS t JOIN {stage} AS r ON {lies} AND t.xmin = r.version
-                WHERE {chosen} AND {in_span} ORDER BY {t_pk} FOR {strength} OF t SKIP LOCKED
-                """,
-                table=table,
-                stage=stage,
-                lies=_lies_as_staged(pk),
-                chosen=SQL(chosen),
-                in_span=in_span(refusals),
-                t_pk=columns(pk, of="t"),
-                strength=SQL(strength),
-            )
-            for chosen, strength in (("r.action = 'remove'", "UPDATE"), ("r.action <> 'remove'", "NO KEY UPDATE"))
-        )
-        going, staying = locked
-        return bool(
-            self.value(
-                compose(
-                    """
-                    WITH going AS MATERIALIZED ({going}), staying AS MATERIALIZED ({staying})
-                    SELECT (SELECT COUNT(*) FROM going) + (SELECT COUNT(*) FROM staying)
-                         = (SELECT COUNT(*) FROM {stage} AS r WHERE {in_span})
-                    """,
-                    going=going,
-                    staying=staying,
-                    stage=stage,
-                    in_span=in_span(refusals),
-                ),
-                (*span, *span, *span),
-            )
-        )
+        locking = lock_where_staged(table=table, stage=stage, pk=pk, refusals=refusals)
+        return bool(self.value(locking, (*span, *span, *span)))
 
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
@@ -279,7 +225,7 @@ class PostgreSQLRows(Rows):
                 table=table,
                 stage=stage,
                 into=into,
-                same_row=_lies_as_staged(pk) if in_place else on("t", pk, "r", p),
+                same_row=lies_as_staged(pk) if in_place else on("t", pk, "r", p),
                 in_span=in_span(refusals),
                 t_names=columns(names, of="t"),
                 names=columns(names),
@@ -288,15 +234,6 @@ class PostgreSQLRows(Rows):
             ),
             span,
         )
-
-
-def _key_hash(key_count: int) -> SQL:
-    return compose("hash_record_extended(ROW({k}), 0)", k=columns(numbered("k", key_count)))
-
-
-def _lies_as_staged(pk: Sequence[str]) -> SQL:
-    """Condition: the row ``t`` is that of the stage ``r``, and lies at its place: found without any index."""
-    return compose("t.ctid = r.place AND {same_row}", same_row=on("t", pk, "r", numbered("p", len(pk))))
 
 
 def _family(kind: str) -> str:
