@@ -21,7 +21,7 @@ from integrity.dedupe import (
 from integrity.exceptions import IntegrityAppError
 
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
-_PACE = Pace(batch_time=timedelta(milliseconds=25))
+_PACE = Pace(batch_time=timedelta(milliseconds=40))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
 
 
