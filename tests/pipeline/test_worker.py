@@ -36,15 +36,15 @@ WITHOUT_PGVECTOR = f"{AS_NUMBERS}; DROP EXTENSION IF EXISTS vector"
 
 
 @pytest.mark.parametrize("change", [AS_IT_IS, AS_NUMBERS, WITHOUT_PGVECTOR])
-def test_stored_vectors_are_those_of_their_chunks_whatever_the_column(library: Library, change: str) -> None:
+def test_stored_vectors_are_those_of_their_chunks_whatever_the_column(own_library: Library, change: str) -> None:
     execute(change or "SELECT 1")
-    library.upload(*words("text", 5))
-    library.work()
+    own_library.upload(*words("text", 5))
+    own_library.work()
 
     for content, stored in fetch(
         "SELECT content, embedding::real[] FROM file_chunks c JOIN file_embeddings e ON e.chunk_id = c.id"
     ):
-        np.testing.assert_array_equal(np.float32(stored), library.provider.embed([content])[0])
+        np.testing.assert_array_equal(np.float32(stored), own_library.provider.embed([content])[0])
 
 
 def test_a_chunk_that_got_its_vector_meanwhile_keeps_it_and_the_others_get_theirs(library: Library) -> None:
