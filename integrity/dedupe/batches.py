@@ -143,7 +143,7 @@ def busy_ones_again(work: Work) -> None:
         if not units:
             return
         if attempt and not rows.connection.in_atomic_block:
-            time.sleep(0.05 * 2**attempt)
+            time.sleep(0.05 * 2**attempt)  # whoever holds the row may let it go
         for unit in units:
             _retry_unit(work, int(unit), refusals)
 

@@ -83,7 +83,7 @@ def _become_member(server: Server) -> Membership:
         if time.monotonic() > launched + RELAUNCH:
             _launch(order.to_json())
             launched = time.monotonic()
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process is starting it
     raise ServerUnavailable(f"The embedded server is not ready after {PATIENCE:.0f} s; see {folders.log}.")
 
 

@@ -82,7 +82,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], *, order: Order, logged: i
     while server.poll() is None:
         if postmaster_pid(order.folders.data) == server.pid and _says_ready(order.folders.data):
             return
-        time.sleep(0.01)
+        time.sleep(0.01)  # a process tells nobody that it is ready
     said = order.folders.log.read_bytes()[logged:].decode(errors="replace").splitlines()
     raise ServerUnavailable(
         "\n".join([f"The embedded server did not start. Its log, {order.folders.log}, ends with:", *said[-LOG_LINES:]])
@@ -135,7 +135,7 @@ def _lock(order: Order) -> Iterator[bool]:
                 if _answers(order.folders.keeper):
                     yield False
                     return
-                time.sleep(0.05)
+                time.sleep(0.05)  # another keeper starts or ends; waiting inside flock could not be given up
             else:
                 yield True
                 return

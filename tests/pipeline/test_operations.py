@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from integrity.pipeline import count_orphans, find_orphans, measure, purge_orphans, reconcile, redrive, remove_old
+from integrity.pipeline import (
+    count_orphans,
+    find_orphans,
+    measure,
+    orphans,
+    purge_orphans,
+    reconcile,
+    redrive,
+    remove_old,
+)
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.serving import serve_finished
 from tests.commands import CommandResult
+from tests.databases import Database
 from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
 from tests.pipeline.providers import Scripted
 
@@ -40,6 +51,21 @@ def test_orphans_are_counted_listed_and_purged_with_their_outcome(library: Libra
 
     assert (library.waiting(), purge_orphans(queue=library.queue)) == (2, 0)
     assert library.outcomes() == {"cancelled": 1, "done": 1, "orphaned": 2, "superseded": 1}
+
+
+@pytest.mark.parametrize("locked", [0, 1])
+def test_more_orphans_than_one_search_finds_are_purged_but_for_those_that_somebody_has_locked(
+    library: Library, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch, locked: int
+) -> None:
+    monkeypatch.setattr(orphans, "_PER_SEARCH", 2)
+    monkeypatch.setattr(orphans, "_PER_BATCH", 1)
+    for _ in range(7):
+        library.send(job_type="generate_embedding", chunk_id=str(uuid4()))
+
+    with closing(pgmq_database.connect()) as other:
+        other.execute(f"SELECT 1 FROM {library.queue.table} ORDER BY msg_id LIMIT {locked} FOR UPDATE")
+        assert purge_orphans(queue=library.queue) == 7 - locked
+    assert library.waiting() == locked
 
 
 @pytest.mark.parametrize(

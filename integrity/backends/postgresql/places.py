@@ -1,4 +1,4 @@
-"""Rows found by the place where they were staged (``ctid``) and not by an index, which large tables thank for."""
+"""Rows found by the place where they were staged (``ctid``) and not by an index, which is slower in large tables."""
 
 from __future__ import annotations
 
