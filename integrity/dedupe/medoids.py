@@ -83,9 +83,10 @@ def _scores(root: Stage, column: str, *, using: str) -> Iterator[tuple[Any, ...]
 
 
 def _distances(vectors: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Sums of cosine distances, of each vector to all; a vector of length zero is far from everything."""
+    """Sums of cosine distances, of each vector to all; one without a direction is far from everything."""
     exact = vectors.astype(np.float64)
     norms = np.linalg.norm(exact, axis=1, keepdims=True)
-    units = np.divide(exact, norms, out=np.zeros_like(exact), where=norms > 0)
-    sums: np.ndarray[Any, np.dtype[np.float64]] = np.nan_to_num(len(units) - units @ units.sum(axis=0), nan=np.inf)
+    directed = (norms > 0) & np.isfinite(norms)
+    units = np.divide(exact, norms, out=np.zeros_like(exact), where=directed)
+    sums: np.ndarray[Any, np.dtype[np.float64]] = len(units) - units @ units.sum(axis=0)
     return sums

@@ -63,7 +63,8 @@ def cosine_distance(
     """Return the cosine distance, 0 to 2; None where the two cannot be compared."""
     if one.shape != other.shape or not one.size:
         return None
-    norms = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    exact, other_exact = one.astype(np.float64), other.astype(np.float64)  # squares of large float32 overflow
+    norms = float(np.linalg.norm(exact)) * float(np.linalg.norm(other_exact))
     if not norms or not np.isfinite(norms):
         return None
-    return float(min(2.0, max(0.0, 1.0 - float(np.dot(one.astype(np.float64), other.astype(np.float64))) / norms)))
+    return float(min(2.0, max(0.0, 1.0 - float(np.dot(exact, other_exact)) / norms)))

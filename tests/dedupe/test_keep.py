@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from integrity.dedupe import (
     DedupeRule,
@@ -101,6 +102,27 @@ def test_an_incomplete_row_never_survives_a_complete_one_as_medoid() -> None:
     apply_plan(plan.id, rule, apps=apps, using="default")
 
     assert Embedding.objects.get().vector is not None
+
+
+def test_a_vector_that_is_not_finite_is_far_from_all_and_leaves_the_others_as_near_as_they_are() -> None:
+    with connection.cursor() as cursor:  # the field itself refuses it
+        stored = vector(np.inf, 1).tobytes()
+        cursor.execute("UPDATE embedding SET vector = %s WHERE id = %s", [stored, UUID(int=1).hex])
+    rule = replace(EMBEDDINGS, keep=(Medoid("vector"),))
+
+    plan = make_plan(rule, apps=apps, using="default")
+    apply_plan(plan.id, rule, apps=apps, using="default")
+
+    assert Embedding.objects.get().pk == UUID(int=4)  # between the other two
+
+
+def test_vectors_of_very_large_numbers_have_a_distance() -> None:
+    for number, made in enumerate([vector(3e38, 0), vector(3e38, 3e38), vector(3e38), vector(3e38)], 1):
+        Embedding.objects.filter(pk=UUID(int=number)).update(vector=made)
+
+    plan = make_plan(EMBEDDINGS, apps=apps, using="default")
+
+    assert plan.max_distance == pytest.approx(1 - 0.5**0.5)
 
 
 def test_an_unknown_field_to_order_by_is_told_with_the_known_ones() -> None:
