@@ -18,32 +18,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.ranking import GroupQuery
+from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.backends.statements import Query, Statements
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupQuery:
-    """What ``stage_groups`` needs."""
-
-    rows: Query
-    """Each row's ``p``, ``k``, ``o`` columns, ``tier``, ``content``, ``fp``, ``place``, ``version``."""
-    keys: Query
-    """The same rows, their ``k`` columns only: what the search for duplicates has to read."""
-    pk_count: int
-    key_count: int
-    directions: tuple[str, ...]
-    """One for each ``o`` column: ``ASC``, ``DESC NULLS LAST``, ..."""
-    nulls_distinct: bool
-    limit: int | None = None
-
-
-def numbered(letter: str, count: int) -> tuple[str, ...]:
-    """``("p1", "p2")``: the names of a stage's columns."""
-    return tuple(f"{letter}{n}" for n in range(1, count + 1))
 
 
 class Rows(Statements):
@@ -211,50 +190,4 @@ def in_span(refusals: str, alias: str = "r") -> SQL:
         "{r}.unit > %s AND {r}.unit <= %s AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {r}.unit)",
         r=alias,
         refusals=refusals,
-    )
-
-
-def directed(query: GroupQuery) -> SQL:
-    """``o1 ASC, o2 DESC NULLS LAST, p1``: the order of the rows within a group."""
-    parts = [
-        f"{identifier(o)} {d}" for o, d in zip(numbered("o", len(query.directions)), query.directions, strict=True)
-    ]
-    return joined(", ", [*parts, columns(numbered("p", query.pk_count))])
-
-
-def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
-    """Number groups and rows over ``source``, which yields candidate rows with all columns of ``query.rows``.
-
-    Groups are numbered by where their survivors lie, so that a batch touches few pages.
-    """
-    p, k = numbered("p", query.pk_count), numbered("k", query.key_count)
-    survivors = joined(", ", (compose("FIRST_VALUE({name}) OVER w AS {s}", name=name, s=f"s{name[1:]}") for name in p))
-    return compose(
-        """
-        SELECT grp, grp AS unit, pos, CASE WHEN pos = 1 THEN 'keep' ELSE 'remove' END AS action,
-               CASE WHEN pos = 1 THEN 'survivor' WHEN tier > 0 THEN 'incomplete'
-                    WHEN content = first_content THEN 'identical' ELSE 'conflicting' END AS kind,
-               content = first_content AS same, tier, content, {p}, {s}, {k}, fp, survivor_fp, place, version, members
-        FROM (
-            SELECT DENSE_RANK() OVER (ORDER BY first_place, {k}) AS grp, ranked.*
-            FROM (
-                SELECT {p}, {k}, tier, content, fp, place, version,
-                       ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
-                       FIRST_VALUE(content) OVER w AS first_content, FIRST_VALUE(fp) OVER w AS survivor_fp,
-                       FIRST_VALUE(place) OVER w AS first_place, {survivors}
-                FROM ({source}) AS c
-                WINDOW w AS (PARTITION BY {k} ORDER BY {order})
-            ) AS ranked
-            WHERE members > 1
-        ) AS numbered
-        {limit}
-        ORDER BY grp, pos
-        """,
-        p=columns(p),
-        s=columns(numbered("s", query.pk_count)),
-        k=columns(k),
-        survivors=survivors,
-        source=source,
-        order=directed(query),
-        limit=SQL("" if query.limit is None else f"WHERE grp <= {int(query.limit)}"),
     )

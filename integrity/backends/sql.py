@@ -67,3 +67,8 @@ def array(values: Iterable[int | UUID]) -> str:
 def coalesce(*parts: str) -> SQL:
     """The first of these that is not NULL; SQLite's own COALESCE wants at least two."""
     return SQL(parts[0]) if len(parts) == 1 else SQL(f"COALESCE({', '.join(parts)})")
+
+
+def numbered(letter: str, count: int) -> tuple[str, ...]:
+    """``("p1", "p2")``: the names of a stage's columns."""
+    return tuple(f"{letter}{n}" for n in range(1, count + 1))

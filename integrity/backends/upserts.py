@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,70 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
 from integrity.backends.statements import Query
-
-POSITION = "integrity_n"
-"""Column of a source: the row's place in its batch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertPlan:
-    """What stays the same from one batch to the next. Expressions are unqualified; ``overwrite`` names the table."""
-
-    table: str
-    pk: tuple[str, ...]
-    columns: tuple[str, ...]
-    """Columns that the rows bring, in the order of their values."""
-    key: tuple[SQL, ...]
-    """The constraint's columns and expressions."""
-    condition: SQL | None
-    """The predicate of a partial unique index."""
-    nulls_distinct: bool
-    may_lack_key: bool
-    """Whether a row can be outside the constraint: a NULL in its key, or a condition that it does not meet."""
-    compared: tuple[str, ...]
-    """Columns that an existing row gets, if one of them differs."""
-    touched: tuple[str, ...]
-    """Columns that it then gets too."""
-    newer: str | None
-    overwrite: SQL | None
-    """What an existing row must be like to be written."""
-
-    @property
-    def k(self) -> tuple[str, ...]:
-        """Names for the key's parts in a sub-select."""
-        return tuple(f"integrity_k{n}" for n in range(1, len(self.key) + 1))
-
-    @property
-    def newest_first(self) -> SQL:
-        """How the rows of one key are ordered within a batch. Without a clock the last one wins, as it would alone."""
-        if self.newer is None:
-            return compose("{n} DESC", n=POSITION)
-        return compose("{newer} DESC NULLS LAST, {n}", newer=self.newer, n=POSITION)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Orphan:
-    """A row of a batch that points at a row that is not there."""
-
-    position: int
-    column: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """Primary keys, as tuples of database values, by what became of the rows of one batch."""
-
-    inserted: list[tuple[Any, ...]] = field(default_factory=list)
-    updated: list[tuple[Any, ...]] = field(default_factory=list)
-    unchanged: list[tuple[Any, ...]] = field(default_factory=list)
-    stale: list[tuple[Any, ...]] = field(default_factory=list)
-    folded: list[tuple[Any, ...]] = field(default_factory=list)
-    """One entry for each row that another row of the batch stood in for: the key of the row that both mean."""
-
-    @property
-    def total(self) -> int:
-        """How many rows are accounted for."""
-        return len(self.inserted) + len(self.updated) + len(self.unchanged) + len(self.stale) + len(self.folded)
+from integrity.backends.upsertplan import POSITION, Orphan, Outcome, UpsertPlan
 
 
 class Upserts(ABC):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from integrity.backends import Index, get_catalogue
-from integrity.backends.rows import Rows, numbered
-from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, coalesce, columns, compose, joined, numbered, on
 from integrity.dedupe.stages import Stage
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined, on
+from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
 from integrity.dedupe.quarantine import side_tables_of
 
 

@@ -13,12 +13,12 @@ from django.apps.registry import Apps
 
 from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
 from integrity.backends.rows import Rows
-from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
-from integrity.backends.statements import Query
+from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
-from integrity.dedupe.maps import key_changes, map_of
+from integrity.dedupe.maps import key_changes
 from integrity.dedupe.references import Reference, references_to
+from integrity.dedupe.referencing import select_referencing
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.target import NoPrimaryKey
@@ -87,7 +87,7 @@ class Following:
         """Make, or make again, the stage of one referencing table from all that is known by now."""
         stage, sources = self._describe(table)
         self._rows.drop(stage.name)
-        self._rows.create_as(stage.name, self._select(stage, sources))
+        self._rows.create_as(stage.name, select_referencing(stage, sources, root=self.root, rows=self._rows))
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
         mark_collisions(stage, self._catalogue.indexes(table), root=self.root, rows=self._rows)
@@ -121,67 +121,6 @@ class Following:
             pk=pk,
             columns=tuple(c.name for c in self._catalogue.columns(table) if not c.generated),
             references=tuple(_staged(number, reference) for number, reference in enumerate(references, 1)),
-        )
-
-    def _select(self, stage: Stage, sources: Sequence[Stage]) -> Query:
-        """Every row that references a removed row, with old and new values of each reference."""
-        maps = {r: map_of(r, source, self._rows) for r, source in zip(stage.references, sources, strict=True)}
-        affected = joined(
-            " UNION ",
-            (
-                compose(
-                    "SELECT {pk} FROM {map} AS m JOIN {table} AS c ON {points}",
-                    pk=columns(stage.pk, of="c"),
-                    map=a_map,
-                    table=stage.table,
-                    points=_matches(r, "m"),
-                )
-                for r, a_map in maps.items()
-            ),
-        )
-        sides = joined(
-            " ",
-            (
-                compose("LEFT JOIN {map} AS {m} ON {points}", map=a_map, m=_side(r), points=_matches(r, _side(r)))
-                for r, a_map in maps.items()
-            ),
-        )
-        values = columns_of(maps)
-        return Query(
-            sql=compose(
-                """
-                SELECT {group} AS grp, {group} AS unit, {position} AS pos, 'repoint' AS action, 'reference' AS kind,
-                       {keys}, {heirs}, {values}, CAST(NULL AS bigint) AS fp
-                FROM ({affected}) AS a JOIN {table} AS c ON {same} {sides} {staying}
-                ORDER BY 1
-                """,
-                group=coalesce(*(compose("{m}.{g}", m=_side(r), g=r.grp) for r in maps)),
-                position=coalesce(*(compose("{m}.pos", m=_side(r)) for r in maps)),
-                keys=named("c", stage.pk, stage.p),
-                heirs=joined(
-                    ", ",
-                    (
-                        compose("CASE WHEN 1 = 0 THEN c.{own} END AS {s}", own=own, s=s)
-                        for own, s in zip(stage.pk, stage.s, strict=True)
-                    ),
-                ),
-                values=values,
-                affected=affected,
-                table=stage.table,
-                same=on("c", stage.pk, "a", stage.pk),
-                sides=sides,
-                staying=self._not_removed_by_root(stage),
-            )
-        )
-
-    def _not_removed_by_root(self, stage: Stage) -> SQL:
-        """In the rule's own table: leave out rows that go anyway."""
-        if stage.table != self.root.table:
-            return SQL("")
-        return compose(
-            "WHERE NOT EXISTS (SELECT 1 FROM {root} AS x WHERE x.action = 'remove' AND {same})",
-            root=self.root.name,
-            same=on("x", self.root.p, "c", stage.pk),
         )
 
     def _follow_policies(self, stage: Stage) -> None:
@@ -264,27 +203,4 @@ def _staged(number: int, reference: Reference) -> StagedReference:
         policy=reference.policy,
         inside=reference.soft.inside if reference.soft else "",
         path=reference.soft.path if reference.soft else (),
-    )
-
-
-def _side(reference: StagedReference) -> str:
-    return f"m{reference.number}"
-
-
-def _matches(reference: StagedReference, side: str) -> SQL:
-    """Condition: the row ``c`` has the old values of a map."""
-    same = on("c", reference.columns, side, reference.old)
-    return SQL(f"{same} AND {reference.condition}") if reference.condition else same
-
-
-def columns_of(references: dict[StagedReference, SQL]) -> SQL:
-    """Group, old and new values of every reference, each from its own map."""
-    return joined(", ", (columns((r.grp, *r.old, *r.new), of=_side(r)) for r in references))
-
-
-def named(of: str, names: Sequence[str], new_names: Sequence[str]) -> SQL:
-    """``of.a AS p1, of.b AS p2``."""
-    return joined(
-        ", ",
-        (compose("{of}.{a} AS {b}", of=of, a=a, b=b) for a, b in zip(names, new_names, strict=True)),
     )

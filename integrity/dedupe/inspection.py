@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from integrity.backends import get_rows
-from integrity.backends.rows import directed, numbered
-from integrity.backends.sql import columns, compose, identifier, joined, on
+from integrity.backends.ranking import directed
+from integrity.backends.sql import columns, compose, identifier, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.groups import Group, GroupReader
 from integrity.dedupe.plans import load_plan, stages_of

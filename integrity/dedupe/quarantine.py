@@ -21,8 +21,7 @@ from typing import Any, Final
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
 

@@ -13,8 +13,7 @@ from typing import Any, Final
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined, on
+from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
 from integrity.dedupe.quarantine import side_tables_of

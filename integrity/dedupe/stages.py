@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from integrity.backends.rows import numbered
+from integrity.backends.sql import numbered
 from integrity.dedupe.rule import REPOINT
 
 

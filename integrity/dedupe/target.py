@@ -11,8 +11,9 @@ from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, U
 from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import GroupQuery, Rows, numbered
-from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.backends.ranking import GroupQuery
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference, references_to

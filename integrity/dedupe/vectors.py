@@ -63,7 +63,8 @@ def cosine_distance(
     """Return the cosine distance, 0 to 2; None where the two cannot be compared."""
     if one.shape != other.shape or not one.size:
         return None
-    exact, other_exact = one.astype(np.float64), other.astype(np.float64)  # squares of large float32 overflow
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        exact, other_exact = one.astype(np.float64), other.astype(np.float64)  # squares of large float32 overflow
     norms = float(np.linalg.norm(exact)) * float(np.linalg.norm(other_exact))
     if not norms or not np.isfinite(norms):
         return None

@@ -11,8 +11,7 @@ from django.apps.registry import Apps
 from django.db import DataError, transaction
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined
+from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.quarantine import side_tables_of
 from integrity.dedupe.redirects import REDIRECT

@@ -12,7 +12,7 @@ from django.db.models import F, Q, UniqueConstraint
 
 from integrity.backends import get_audit_queries, get_catalogue
 from integrity.backends.expressions import condition_sql, expression_sql
-from integrity.backends.upserts import UpsertPlan
+from integrity.backends.upsertplan import UpsertPlan
 from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.rows import InvalidUpsert, Shape

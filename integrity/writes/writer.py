@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import DataError, IntegrityError, connections, transaction
 
 from integrity.backends import get_rows
-from integrity.backends.upserts import Orphan, Outcome, UpsertPlan
+from integrity.backends.upsertplan import Orphan, Outcome, UpsertPlan
 from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.errors import ConstraintViolated, Violated, explain, typed

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from integrity.backends.postgresql.keys import KeyParts
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined, literal
+from integrity.backends.sql import SQL, columns, compose, joined, literal, numbered
 
 _BODY = """
 #variable_conflict use_column

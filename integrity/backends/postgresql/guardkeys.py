@@ -13,8 +13,7 @@ from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined
+from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.backends.uniqueness import Say
 
 _TARGET_TIME = 0.05  # seconds for one batch: a writer that wants a key of the batch waits that long

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from integrity.backends.rows import in_span, numbered
-from integrity.backends.sql import SQL, columns, compose, on
+from integrity.backends.rows import in_span
+from integrity.backends.sql import SQL, columns, compose, numbered, on
 
 
 def lies_as_staged(pk: Sequence[str]) -> SQL:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from integrity.backends.rows import numbered
-from integrity.backends.sql import SQL, columns, compose, joined
+from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.backends.statements import Query
 
 SORT_HASHES: Final = SQL(

@@ -15,8 +15,9 @@ from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
 from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
 from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
-from integrity.backends.rows import GroupQuery, Rows, in_span, numbered, ranked_select
-from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.ranking import GroupQuery, ranked_select
+from integrity.backends.rows import Rows, in_span
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered, on
 from integrity.backends.statements import Query
 
 

@@ -15,7 +15,8 @@ from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.violations import key_of
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
 from integrity.backends.statements import Query
-from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
+from integrity.backends.upsertplan import POSITION, Orphan, UpsertPlan
+from integrity.backends.upserts import Upserts
 
 FEW_VALUES = 2000
 """Up to so many values, a statement with all of them is faster than a temporary table."""

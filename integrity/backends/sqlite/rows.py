@@ -9,8 +9,9 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
-from integrity.backends.rows import GroupQuery, Rows, in_span, numbered, ranked_select
-from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.ranking import GroupQuery, ranked_select
+from integrity.backends.rows import Rows, in_span
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered, on
 from integrity.backends.sqlite.embedded import holds, replaced
 from integrity.backends.sqlite.types import affinity
 from integrity.backends.statements import Query

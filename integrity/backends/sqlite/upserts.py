@@ -14,7 +14,8 @@ from integrity.backends.sqlite.bulk import SQLiteBulk
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
 from integrity.backends.statements import Query
-from integrity.backends.upserts import POSITION, Orphan, UpsertPlan, Upserts
+from integrity.backends.upsertplan import POSITION, Orphan, UpsertPlan
+from integrity.backends.upserts import Upserts
 
 _STAGE = "integrity_rows"
 
