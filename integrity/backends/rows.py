@@ -37,6 +37,9 @@ class Rows(Statements):
     def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
         """A 64-bit signed number that changes when any of these columns of the table does."""
 
+    folds_names = False
+    """Whether a column is found by its name in any case."""
+
     hex_ids = False
     """Whether a UUID primary key is stored as 32 hexadecimal digits, so that its text form elsewhere differs."""
 

@@ -46,11 +46,12 @@ from integrity.dedupe.results import (
 )
 from integrity.dedupe.revision import revise_plan
 from integrity.dedupe.rule import DedupeRule, InvalidRule, SoftReference
-from integrity.dedupe.runner import RunFailed, TableBusy, apply_plan, resume_run
+from integrity.dedupe.runner import RunFailed, apply_plan, resume_run
 from integrity.dedupe.runs import UnknownRun, list_runs, summarize_run, unfinished_run
 from integrity.dedupe.states import WrongState
 from integrity.dedupe.target import MissingTable
 from integrity.dedupe.throttle import Pace
+from integrity.dedupe.turns import TableBusy
 from integrity.dedupe.undo import Purged, undo_run
 from integrity.dedupe.whereabouts import Step, Whereabouts, where_is
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import OperationalError
@@ -15,12 +17,11 @@ from integrity import conf
 from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.progress import Progress, Report
-from integrity.dedupe.rechecks import Span
-from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.target import Target
 from integrity.dedupe.throttle import Pace, Stopped
+from integrity.dedupe.turns import T, in_turn
 from integrity.signals import batch_done
 
 FIRST_SIZE: Final = 200
@@ -42,6 +43,10 @@ class Work:
     """Groups in a batch; None to let it adapt."""
     pace: Pace
     report: Report
+
+    def in_turn(self, act: Callable[[], T]) -> T:
+        """``act`` in a short transaction that has the table to itself."""
+        return in_turn(act, table=self.target.table, using=self.target.using, stop=self.pace.stop)
 
 
 def all_batches(work: Work) -> None:
@@ -87,11 +92,10 @@ def _one_batch(work: Work, size: int) -> int:
 
 
 def _try_batch(work: Work, size: int) -> int:
-    rows, using = work.resolver.rows, work.target.using
-    done: Counter[str] = Counter()
-    with rows.batch(lock_timeout=conf.lock_timeout()):
-        if not rows.claim_table(work.target.table):
-            raise OperationalError(f"another run is changing {work.target.table}")
+    using = work.target.using
+
+    def resolve_next() -> tuple[Any, Counter[str]]:
+        done: Counter[str] = Counter()
         run = _locked_run(work)
         span = (run.cursor, run.cursor + size)
         if run.cursor < work.last:
@@ -100,6 +104,9 @@ def _try_batch(work: Work, size: int) -> int:
             _count(run, done)
             run.updated_at = Now()
             run.save(using=using, update_fields=["cursor", "counts", "updated_at"])
+        return run, done
+
+    run, done = work.in_turn(resolve_next)
     batch_done.send(sender=RunSummary, using=using, run=run.pk, counts=dict(done))
     return int(run.cursor)
 
@@ -129,30 +136,29 @@ def _count(run: Any, done: Counter[str]) -> None:
 
 def refuse_joined_once(work: Work) -> None:
     """Without an index on the key, looking for new members costs a scan: do it once, before the first batch."""
-    with work.resolver.rows.batch(lock_timeout=conf.lock_timeout()):
-        work.resolver.recheck.refuse_joined((work.run.cursor, work.last))
+    work.in_turn(lambda: work.resolver.recheck.refuse_joined((work.run.cursor, work.last)))
 
 
 def busy_ones_again(work: Work) -> None:
     """Give units that were refused only because a row was locked another chance, a few times."""
     rows = work.resolver.rows
-    refusals = refusals_of(work.resolver.root)
     for attempt in range(_TRIES):
-        busy = compose("SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' LIMIT 1000", refusals=refusals)
+        busy = compose(
+            "SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' LIMIT 1000", refusals=work.resolver.refusals
+        )
         units = [unit for (unit,) in rows.fetch(busy)]
         if not units:
             return
         if attempt and not rows.connection.in_atomic_block:
             time.sleep(0.05 * 2**attempt)  # whoever holds the row may let it go
         for unit in units:
-            _retry_unit(work, int(unit), refusals)
+            work.in_turn(partial(_retry_unit, work, int(unit)))
 
 
-def _retry_unit(work: Work, unit: int, refusals: str) -> None:
-    rows = work.resolver.rows
-    span: Span = (unit - 1, unit)
-    with rows.batch(lock_timeout=conf.lock_timeout()):
-        run = _locked_run(work)
-        rows.execute(compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=refusals), (unit,))
-        _count(run, work.resolver.resolve(span))
-        run.save(using=work.target.using, update_fields=["counts"])
+def _retry_unit(work: Work, unit: int) -> None:
+    run = _locked_run(work)
+    busy = compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=work.resolver.refusals)
+    if not work.resolver.rows.execute(busy, (unit,)):
+        return  # another process at this run had its turn, and did it
+    _count(run, work.resolver.resolve((unit - 1, unit)))
+    run.save(using=work.target.using, update_fields=["counts"])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
-from integrity.dedupe.quarantine import side_tables_of
+from integrity.backends.sql import SQL, columns, compose, joined, on
+from integrity.dedupe.quarantine import side_tables_of, survivor_columns
 
 
 def copy_removed(
@@ -47,7 +47,7 @@ def copy_removed(
                 complete=joined(" AND ", ("1 = 1", *(compose("{c} IS NOT NULL", c=name) for name in required))),
                 table=table,
                 side=side.name,
-                stands_for=on("q", numbered("integrity_survivor_", len(pk)), "t", pk),
+                stands_for=on("q", survivor_columns(len(pk)), "t", pk),
                 of_run=SQL("1 = 1" if run is None else "q.integrity_run = %s"),
             ),
             () if run is None else (run, run),

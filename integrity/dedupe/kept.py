@@ -15,9 +15,9 @@ from django.apps.registry import Apps
 from django.db import connections
 
 from integrity.backends import Column, get_catalogue, get_rows
-from integrity.backends.sql import SQL, compose, joined
+from integrity.backends.sql import SQL, compose, joined, numbered
 from integrity.backends.statements import Query
-from integrity.dedupe.quarantine import side_tables_of
+from integrity.dedupe.quarantine import columns_of, side_tables_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Kept:
     @property
     def change_pk(self) -> tuple[str, ...]:
         """The columns of a table of changes that hold the changed row's primary key."""
-        return tuple(f"pk{n}" for n in range(1, len(self.pk) + 1))
+        return numbered("pk", len(self.pk))
 
 
 def kept_of(run: int, table: str, *, kind: str, apps: Apps, using: str) -> Iterator[Kept]:
@@ -64,8 +64,7 @@ def kept_of(run: int, table: str, *, kind: str, apps: Apps, using: str) -> Itera
 
 
 def _quarantine(run: int, side: Any, now: dict[str, Column], pk: tuple[str, ...], *, apps: Apps, using: str) -> Kept:
-    # The catalogue and not the register: whoever renames a column may do so in quarantine as well.
-    kept = [c.name for c in get_catalogue(using=using).columns(side.name) if not c.name.startswith("integrity_")]
+    kept, _ = columns_of(side.name, using=using)
     missing = [name for name in kept if name not in now]
     gone = tuple(name for name in missing if _has_values(run, side.name, name, using=using))
     were = {name: kind for name, kind in side.columns if name in now and name in kept and now[name].type != kind}
@@ -88,7 +87,7 @@ def _blocked(
     now: dict[str, Column],
     pk: tuple[str, ...],
     *,
-    kept: list[str],
+    kept: tuple[str, ...],
     gone: tuple[str, ...],
     alien: dict[str, str],
 ) -> str:
@@ -139,7 +138,7 @@ def _has_values(run: int, name: str, column: str, *, using: str) -> bool:
 
 
 def _fallbacks(
-    table: str, now: dict[str, Column], pk: tuple[str, ...], kept: list[str], *, apps: Apps, using: str
+    table: str, now: dict[str, Column], pk: tuple[str, ...], kept: tuple[str, ...], *, apps: Apps, using: str
 ) -> dict[str, Query]:
     """For each column that must have a value: the default that the database has for it, or else its model.
 

@@ -29,7 +29,24 @@ REPOINTED: Final = "changes"
 FILLED: Final = "fills"
 """Kinds of side tables that keep changed values, beside the kind ``quarantine``."""
 
+_OF_THE_RUN = ("integrity_run", "integrity_unit", "integrity_group")
+_OWN = frozenset((*_OF_THE_RUN, "integrity_reason", "integrity_survivor_fp", "integrity_at"))
 _LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
+
+
+def survivor_columns(count: int) -> tuple[str, ...]:
+    """The columns of a quarantine with the survivor's primary key."""
+    return numbered("integrity_survivor_", count)
+
+
+def columns_of(quarantine: str, *, using: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that a quarantine has of its table, as it has them now, and those of the survivor's primary key.
+
+    The catalogue is asked and not the register: whoever renames a column may do so in quarantine as well.
+    """
+    names = tuple(c.name for c in get_catalogue(using=using).columns(quarantine) if c.name not in _OWN)
+    survivors = tuple(name for name in names if name.removeprefix("integrity_survivor_").isdecimal())
+    return tuple(name for name in names if name not in survivors), survivors
 
 
 def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
@@ -45,11 +62,11 @@ def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
     generation = latest.generation + 1 if latest is not None else 1
     pk = get_catalogue(using=using).primary_key(table)
     extra = {
-        **dict.fromkeys(("integrity_run", "integrity_unit", "integrity_group"), SQL("CAST(NULL AS bigint)")),
+        **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
         "integrity_reason": SQL("CAST(NULL AS text)"),
         **{
-            f"integrity_{s}": compose("CASE WHEN 1 = 0 THEN t.{column} END", column=column)
-            for s, column in zip(numbered("survivor_", len(pk)), pk, strict=True)
+            survivor: compose("CASE WHEN 1 = 0 THEN t.{column} END", column=column)
+            for survivor, column in zip(survivor_columns(len(pk)), pk, strict=True)
         },
         "integrity_survivor_fp": SQL("CAST(NULL AS bigint)"),
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
@@ -69,7 +86,7 @@ def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) ->
             return str(known.name)
     generation = side_tables_of(table, kind=kind, apps=apps, using=using).count() + 1
     extra = {
-        **dict.fromkeys(("integrity_run", "integrity_unit", "integrity_group"), SQL("CAST(NULL AS bigint)")),
+        **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
         "old": compose("t.{column}", column=column),
         "new": compose("t.{column}", column=column),
         "integrity_at": SQL("CURRENT_TIMESTAMP"),

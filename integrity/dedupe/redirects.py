@@ -16,7 +16,7 @@ from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
-from integrity.dedupe.quarantine import side_tables_of
+from integrity.dedupe.quarantine import columns_of, side_tables_of, survivor_columns
 
 REDIRECT: Final = "redirect"
 
@@ -30,8 +30,8 @@ def keep_redirects(run: int, quarantine: Any, *, apps: Apps, using: str) -> None
     A table that is gone, or has another primary key by now, gets none: there is nowhere to be led to.
     """
     pk = get_catalogue(using=using).primary_key(quarantine.table)
-    kept = {column.name for column in get_catalogue(using=using).columns(quarantine.name)}
-    if not pk or not set(pk) <= kept or f"integrity_survivor_{len(pk)}" not in kept:
+    kept, survivors = columns_of(quarantine.name, using=using)
+    if not pk or not set(pk) <= set(kept) or len(survivors) != len(pk):
         return
     name = _redirects_of(quarantine, pk, apps=apps, using=using)
     p, s = numbered("p", len(pk)), numbered("s", len(pk))
@@ -54,7 +54,7 @@ def keep_redirects(run: int, quarantine: Any, *, apps: Apps, using: str) -> None
 def _insert(quarantine: str, name: str, pk: tuple[str, ...]) -> SQL:
     """Each removed row, led on where its survivor was removed by a later run and purged already."""
     p, s = numbered("p", len(pk)), numbered("s", len(pk))
-    survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(pk) + 1))
+    survivors = survivor_columns(len(pk))
     heirs = (
         compose("CASE WHEN r.p1 IS NULL THEN q.{own} ELSE r.{s} END", own=own, s=one)
         for own, one in zip(survivors, s, strict=True)

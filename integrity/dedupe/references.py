@@ -7,7 +7,7 @@ knows, generic foreign keys (with or without a GenericRelation), and what the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,20 +53,18 @@ def references_to(
 ) -> tuple[Reference, ...]:
     """Return every reference to a table, ordered by table and columns, with the policies of the rule.
 
-    A model whose table is absent from the database has none. Who asks about many tables hands in a catalogue that
-    remembers.
+    A model that is ahead of its migrations has none by tables and columns that are not there yet. Who asks about many
+    tables hands in a catalogue that remembers.
 
     Raises:
-        InvalidRule: the rule declares, or gives a policy for, a reference that is not there.
+        InvalidRule: the rule declares a reference that is not there.
     """
     catalogue = catalogue or RememberedCatalogue(get_catalogue(using=using))
-    tables = catalogue.tables()
-    hex_ids = get_rows(using=using).hex_ids
+    rows = get_rows(using=using)
     found: dict[tuple[object, ...], Reference] = {}
-    for reference in _all(table, apps, using, rule, catalogue):
-        # Tables outside the search path are not listed; only asking by name tells.
-        is_there = reference.table in tables or catalogue.columns(reference.table)
-        if is_there and (hex_ids or not reference.dashed):
+    for named in _all(table, apps, using, rule, catalogue):
+        reference = _as_spelt(named, catalogue, fold=str.lower if rows.folds_names else str)
+        if reference is not None and (rows.hex_ids or not reference.dashed):
             key = (reference.table, reference.columns, reference.condition, reference.dashed)
             found.setdefault(key, reference)
     complete = [
@@ -79,53 +77,62 @@ def references_to(
 def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None, catalogue: Catalogue) -> Iterator[Reference]:
     for key in catalogue.referencing(table):
         yield Reference(table=key.table, columns=key.columns, target_table=table, target_columns=key.target_columns)
-    yield from _foreign_keys_of_models(table, apps)
-    yield from _generic_foreign_keys(table, apps)
+    yield from _to_models(table, apps)
+    yield from _generic_foreign_keys(table, apps, using=using)
     if rule is not None:
         yield from _declared(table, rule, apps, using)
 
 
-def _foreign_keys_of_models(table: str, apps: Apps) -> Iterator[Reference]:
+def _to_models(table: str, apps: Apps) -> Iterator[Reference]:
+    for field in foreign_keys_of_models(apps):
+        if _table_of(field.remote_field.model) == table:
+            yield Reference(
+                table=field.model._meta.db_table,
+                columns=(str(field.column),),
+                target_table=table,
+                target_columns=(str(field.target_field.column),),
+            )
+
+
+def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
+    """Yield every foreign key and one-to-one field of every model."""
     for model in apps.get_models(include_auto_created=True):
-        for field in model._meta.local_concrete_fields:
-            if isinstance(field, DjangoForeignKey) and _table_of(field.remote_field.model) == table:
-                yield Reference(
-                    table=model._meta.db_table,
-                    columns=(str(field.column),),
-                    target_table=table,
-                    target_columns=(str(field.target_field.column),),
-                )
+        yield from (field for field in model._meta.local_concrete_fields if isinstance(field, DjangoForeignKey))
 
 
-def _generic_foreign_keys(table: str, apps: Apps) -> Iterator[Reference]:
-    """Generic foreign keys live on models only, and a migration's registry has lost them: ask the live one too."""
-    types = _content_types(table, apps)
+def _generic_foreign_keys(table: str, apps: Apps, *, using: str) -> Iterator[Reference]:
+    types = _content_types(table, apps, using=using)
     if not types:
         return
     pk: Any = next(m for m in apps.get_models() if _table_of(m) == table and not m._meta.proxy)._meta.pk
     if pk.column is None:
         return  # Django has no generic foreign keys to composite primary keys
-    everywhere = (*apps.get_models(include_auto_created=True), *live_apps.get_models(include_auto_created=True))
-    for model in everywhere:
+    for type_field, id_field in generic_keys_of_models(apps):
+        if not _can_hold(id_field, pk):
+            continue
+        reference = Reference(
+            table=id_field.model._meta.db_table,
+            columns=(id_field.column,),
+            target_table=table,
+            target_columns=(pk.column,),
+            condition=compose(
+                "c.{column} IN ({types})", column=type_field.column, types=SQL(", ".join(map(str, sorted(types))))
+            ),
+        )
+        yield reference
+        if isinstance(pk, UUIDField):
+            yield replace(reference, dashed=True)
+
+
+def generic_keys_of_models(apps: Apps) -> Iterator[tuple[Any, Any]]:
+    """Yield the two fields of every generic foreign key, for the type and for the id.
+
+    A migration's registry has lost them: the live one is asked as well.
+    """
+    for model in (*apps.get_models(include_auto_created=True), *live_apps.get_models(include_auto_created=True)):
         for field in model._meta.private_fields:
-            if not (hasattr(field, "ct_field") and hasattr(field, "fk_field")):
-                continue
-            type_field: Any = model._meta.get_field(field.ct_field)
-            id_field: Any = model._meta.get_field(field.fk_field)
-            if not _can_hold(id_field, pk):
-                continue
-            reference = Reference(
-                table=model._meta.db_table,
-                columns=(id_field.column,),
-                target_table=table,
-                target_columns=(pk.column,),
-                condition=compose(
-                    "c.{column} IN ({types})", column=type_field.column, types=SQL(", ".join(map(str, sorted(types))))
-                ),
-            )
-            yield reference
-            if isinstance(pk, UUIDField):
-                yield replace(reference, dashed=True)
+            if hasattr(field, "ct_field") and hasattr(field, "fk_field"):
+                yield model._meta.get_field(field.ct_field), model._meta.get_field(field.fk_field)
 
 
 def _can_hold(ids: Any, pk: Any) -> bool:
@@ -135,14 +142,20 @@ def _can_hold(ids: Any, pk: Any) -> bool:
     return all(isinstance(pk, kind) for kind in (IntegerField, UUIDField) if isinstance(ids, kind))
 
 
-def _content_types(table: str, apps: Apps) -> set[int]:
-    """Ids of the content types of all models of a table, proxies included; none where there are none."""
+def _content_types(table: str, apps: Apps, *, using: str) -> set[int]:
+    """Ids of the content types of all models of a table, proxies included; none where there are none.
+
+    They are those of the same database, as Django stores them, or else of the one that content types are kept in.
+    """
     try:
         content_types: Any = apps.get_model("contenttypes", "ContentType")
     except LookupError:
         return set()
-    alias = router.db_for_read(content_types)
-    if content_types._meta.db_table not in get_catalogue(using=alias).tables():
+    kept = content_types._meta.db_table
+    alias = next(
+        (a for a in (using, router.db_for_read(content_types)) if kept in get_catalogue(using=a).tables()), None
+    )
+    if alias is None:
         return set()
     names = {(m._meta.app_label, m._meta.model_name) for m in apps.get_models() if _table_of(m) == table}
     rows = content_types._base_manager.using(alias).filter(app_label__in={label for label, _ in names})
@@ -161,6 +174,7 @@ def _declared(table: str, rule: DedupeRule, apps: Apps, using: str) -> Iterator[
             columns=(column,),
             target_table=table,
             target_columns=(model._meta.pk.column,),
+            policy=soft.policy,
             soft=soft if soft.inside else None,
         )
         yield reference
@@ -184,6 +198,20 @@ def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
     return source, column
 
 
+def _as_spelt(reference: Reference, catalogue: Catalogue, *, fold: Callable[[str], str]) -> Reference | None:
+    """The same with columns spelt as the database does; None where its table lacks one of them."""
+    own = {fold(c.name): c.name for c in catalogue.columns(reference.table)}
+    target = {fold(c.name): c.name for c in catalogue.columns(reference.target_table)}
+    if not own.keys() >= set(map(fold, reference.columns)):
+        return None
+    return replace(
+        reference,
+        columns=tuple(own[fold(c)] for c in reference.columns),
+        # SQLite lets a key point at a column that is gone.
+        target_columns=tuple(target.get(fold(c), c) for c in reference.target_columns),
+    )
+
+
 def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Reference:
     """Add what the catalogue knows: an index to look rows up by, and types that differ."""
     rows = get_rows(using=using)
@@ -202,8 +230,7 @@ def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Ref
 def _with_policy(reference: Reference, rule: DedupeRule | None) -> Reference:
     if rule is None:
         return reference
-    policy = reference.soft.policy if reference.soft else dict(rule.references).get(reference.label, REPOINT)
-    return replace(reference, policy=policy)
+    return replace(reference, policy=rule.references.get(reference.label, reference.policy))
 
 
 def _table_of(model: Any) -> str:

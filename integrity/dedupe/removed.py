@@ -12,6 +12,7 @@ from integrity.backends.sql import columns, compose
 from integrity.backends.statements import Query
 from integrity.dedupe.abbreviation import abbreviate
 from integrity.dedupe.books import book, require_books
+from integrity.dedupe.quarantine import columns_of
 
 ROWS_PER_PAGE = 50
 
@@ -75,9 +76,7 @@ def quarantines_of(run_id: int, *, apps: Apps, using: str) -> tuple[Quarantine, 
 
 def removed_rows(quarantine: Quarantine, *, run_id: int, number: int = 1, using: str) -> RemovedPage:
     """Return a page of the rows that a run removed from one table, in the order of their groups."""
-    names = tuple(column.name for column in get_catalogue(using=using).columns(quarantine.name))
-    own = tuple(name for name in names if not name.startswith("integrity_"))
-    survivors = tuple(name for name in names if name.removeprefix("integrity_survivor_").isdecimal())
+    own, survivors = columns_of(quarantine.name, using=using)
     pk = get_catalogue(using=using).primary_key(quarantine.table)
     query = Query(
         sql=compose(

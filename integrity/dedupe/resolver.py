@@ -12,10 +12,10 @@ from collections import Counter
 
 from integrity.backends import get_rows
 from integrity.backends.rows import Rows, in_span
-from integrity.backends.sql import SQL, coalesce, compose, identifier, joined, on
+from integrity.backends.sql import SQL, coalesce, columns, compose, identifier, joined, numbered, on
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.pointing import points_at_staged
-from integrity.dedupe.quarantine import FILLED, REPOINTED
+from integrity.dedupe.quarantine import FILLED, REPOINTED, survivor_columns
 from integrity.dedupe.rechecks import Recheck, Span
 from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.sides import SideTables
@@ -125,7 +125,7 @@ class Resolver:
                 "integrity_unit": SQL("r.unit"),
                 "integrity_group": SQL("r.grp"),
                 "integrity_reason": SQL("r.kind"),
-                **{f"integrity_survivor_{n}": SQL(f"r.{s}") for n, s in enumerate(stage.s, 1)},
+                **{name: SQL(f"r.{s}") for name, s in zip(survivor_columns(len(stage.s)), stage.s, strict=True)},
                 # Compared under lock, and not changed since; see also _note_survivors.
                 "integrity_survivor_fp": SQL("r.survivor_fp" if stage is self.root else "CAST(NULL AS bigint)"),
                 "integrity_at": SQL("CURRENT_TIMESTAMP"),
@@ -153,7 +153,7 @@ class Resolver:
                     "v",
                     self.root.pk,
                     self.sides.quarantine[self.root.table],
-                    tuple(f"integrity_survivor_{n}" for n in range(1, len(self.root.pk) + 1)),
+                    survivor_columns(len(self.root.pk)),
                 ),
             ),
             (self.run, *span),
@@ -200,7 +200,7 @@ class Resolver:
                 WHERE r.action = 'repoint' AND {new} IS NOT NULL AND {in_span}
                 """,
                 changes=self.sides.changes[(stage.table, column, FILLED if stage.fills else REPOINTED)],
-                pk=SQL(", ".join(f"pk{n}" for n in range(1, len(stage.pk) + 1))),
+                pk=columns(numbered("pk", len(stage.pk))),
                 after=after,
                 run=SQL(str(int(self.run))),
                 column=column,

@@ -13,7 +13,6 @@ from django.apps.registry import Apps
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models.functions import Now
 
-from integrity import conf
 from integrity.backends import get_rows
 from integrity.backends.sql import compose
 from integrity.dedupe import states
@@ -29,13 +28,10 @@ from integrity.dedupe.runs import load_run, summarize_run
 from integrity.dedupe.sides import SideTables
 from integrity.dedupe.target import Target, resolve
 from integrity.dedupe.throttle import Pace, Stopped
+from integrity.dedupe.turns import TableBusy, in_turn
 from integrity.exceptions import IntegrityAppError
 
 AT_ONCE: Final = Pace()
-
-
-class TableBusy(IntegrityAppError):
-    """Another run has the table."""
 
 
 class RunFailed(IntegrityAppError):
@@ -68,7 +64,7 @@ def apply_plan(
     """
     require_books(using=using)
     target = resolve(rule, apps=apps, using=using)
-    run = _start(plan_id, target, apps=apps, digest=digest)
+    run = _start(plan_id, target, apps=apps, digest=digest, pace=pace)
     return _carry_out(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
 
 
@@ -95,10 +91,12 @@ def resume_run(
     return _carry_out(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
 
 
-def _start(plan_id: int, target: Target, *, apps: Apps, digest: str) -> Any:
+def _start(plan_id: int, target: Target, *, apps: Apps, digest: str, pace: Pace) -> Any:
     """Take the plan and open its run, in one transaction."""
     using = target.using
-    with get_rows(using=using).batch(lock_timeout=conf.lock_timeout()):
+    _require_free(target, apps=apps)
+
+    def open_run() -> Any:
         plan = load_plan(plan_id, apps=apps, using=using, lock=True)
         if plan.table != target.table:
             raise UnknownPlan(f"Plan {plan_id} is for table {plan.table!r}, not for {target.table!r}.")
@@ -108,6 +106,11 @@ def _start(plan_id: int, target: Target, *, apps: Apps, digest: str) -> Any:
         book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).update(state="applied")
         runs = book("DedupeRun", apps=apps, using=using)
         return runs.create(plan_id=plan_id, rule=target.rule.name, table=target.table, state=states.PLANNED)
+
+    try:
+        return in_turn(open_run, table=target.table, using=using, stop=pace.stop)
+    except Stopped:
+        raise TableBusy(f"Stopped while waiting for another process to leave table {target.table!r}.") from None
 
 
 def _require_free(target: Target, *, apps: Apps) -> None:
@@ -125,12 +128,13 @@ def _carry_out(
     run: Any, target: Target, *, apps: Apps, batch_size: int | None, pace: Pace, report: Report
 ) -> RunSummary:
     using = target.using
-    work = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
     try:
+        work = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
         if not work.resolver.recheck.indexed_key:
             refuse_joined_once(work)
         all_batches(work)
         busy_ones_again(work)
+        states.move_to(run, states.FINISHED, using=using, finished_at=Now(), details={})
     except Stopped:
         if pace.stop.is_set():
             _leave(run, states.INTERRUPTED, using=using, error="stopped at the border of a batch")
@@ -139,9 +143,10 @@ def _carry_out(
         _leave(run, states.INTERRUPTED, using=using, error="interrupted")
         raise
     except (DatabaseError, IntegrityAppError) as error:
+        if isinstance(error, states.WrongState) and run.state == states.FINISHED:  # by another process at this run
+            return summarize_run(run.pk, apps=apps, using=using)
         _leave(run, states.FAILED, using=using, error=str(error))
         raise _failure(run, error) from error
-    states.move_to(run, states.FINISHED, using=using, finished_at=Now(), details={})
     report(Progress(step="verifying", done=work.last, total=work.last))
     left = count_groups(target).groups
     return summarize_run(run.pk, apps=apps, using=using, groups_left=left)
@@ -152,8 +157,13 @@ def _prepare(run: Any, target: Target, *, apps: Apps, batch_size: int | None, pa
     using = target.using
     plan = load_plan(run.plan_id, apps=apps, using=using)
     root, stages = stages_of(plan)
-    with get_rows(using=using).batch(lock_timeout=conf.lock_timeout()):
-        sides = SideTables.prepare(root, stages, apps=apps, using=using)
+    # Tables that both reference have one quarantine, so two runs on different tables take turns here too.
+    sides = in_turn(
+        lambda: SideTables.prepare(root, stages, apps=apps, using=using),
+        table=book("SideTable", apps=apps, using=using).model._meta.db_table,
+        using=using,
+        stop=pace.stop,
+    )
     if run.state == states.PLANNED:
         states.move_to(run, states.RUNNING, using=using)
     resolver = Resolver(

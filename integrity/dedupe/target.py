@@ -16,6 +16,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.pointing import points_at
+from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key
 from integrity.exceptions import IntegrityAppError
@@ -157,6 +158,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
     pk = catalogue.primary_key(table)
     if not pk:
         raise NoPrimaryKey(f"Table {table!r} has no primary key, so its rows cannot be told apart. Add one first.")
+    check_policies(rule, apps=apps, using=using)
     return Target(
         rule=rule,
         model=model,
@@ -231,7 +233,6 @@ class _ReferenceCount(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         outer = compiler.query.get_initial_alias()
-        rows = get_rows(using=connection.alias)
         rows = get_rows(using=connection.alias)
         counts = (
             compose(

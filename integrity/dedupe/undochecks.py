@@ -11,7 +11,7 @@ from integrity.backends import Index, get_catalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, identifier, joined, on
 from integrity.dedupe.kept import Kept
-from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of
+from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
 from integrity.dedupe.rechecks import Span
 from integrity.dedupe.results import Refusal
 
@@ -84,7 +84,7 @@ class UndoChecks:
         for kept in self.all:
             if kept.blocked:
                 continue
-            survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+            survivors = survivor_columns(len(kept.pk))
             rows = kept.change_pk if kept.column else survivors
             for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
                 self._refuse_later(kept, span, rows, side.name, kept.pk)
@@ -156,7 +156,7 @@ class UndoChecks:
         self._refuse_where(kept, span, key, key, reason, unless=going_back)
 
     def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
-        survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(kept.pk) + 1))
+        survivors = survivor_columns(len(kept.pk))
         self._refuse_left_join(
             kept,
             span,

@@ -13,7 +13,7 @@ from django.db import DataError, transaction
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.dedupe.books import book, require_books
-from integrity.dedupe.quarantine import side_tables_of
+from integrity.dedupe.quarantine import side_tables_of, survivor_columns
 from integrity.dedupe.redirects import REDIRECT
 from integrity.dedupe.spelling import spellings
 from integrity.dedupe.target import MissingTable
@@ -109,7 +109,7 @@ class _Search:
 
     def _removals(self, key: Sequence[Any]) -> Iterator[tuple[Step, Sequence[Any] | None]]:
         """Each time that a row of this key was removed and not brought back, with the survivor's key."""
-        survivors = tuple(f"integrity_survivor_{n}" for n in range(1, len(self.pk) + 1))
+        survivors = survivor_columns(len(self.pk))
         for name in self.quarantines:
             select = "SELECT integrity_run, integrity_reason, {s} FROM {name} WHERE {same} AND integrity_run > 0"
             for run, reason, *survivor in self._fetch(select, name, self.pk, key, s=columns(survivors)):

@@ -11,6 +11,7 @@ from django.db import connections, transaction
 
 from integrity.dedupe import (
     DedupeRule,
+    Pace,
     RunSummary,
     TableBusy,
     WrongState,
@@ -74,12 +75,32 @@ def resume() -> RunSummary:
     return resume_run(number, NAMES, apps=apps, using="default", batch_size=1)
 
 
-def apply(plan: int, rule: DedupeRule = NAMES) -> None:
-    """Apply batch by batch; that another process has ended the run meanwhile is no fault."""
-    try:
-        apply_plan(plan, rule, apps=apps, using="default", batch_size=1)
-    except WrongState:
-        assert DedupeRun.objects.get().state in {"finished", "undone"}
+def apply(plan: int, rule: DedupeRule = NAMES) -> RunSummary:
+    """Apply batch by batch."""
+    return apply_plan(plan, rule, apps=apps, using="default", batch_size=1)
+
+
+class Neighbour(threading.Event):
+    """Another process that has the ponies' table until it was waited for a number of times.
+
+    It stands for the wish to stop, on which whoever waits for the table waits.
+    """
+
+    def __init__(self, database: Database, *, waits: int, then_stop: bool = False) -> None:
+        super().__init__()
+        self._waits, self._then_stop = waits, then_stop
+        self._claim = database.connect()
+
+    def claim(self) -> None:
+        self._claim.execute("SELECT pg_advisory_lock(hashtext('integrity'), hashtext('ponies_pony'))")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._waits -= 1
+        if self._waits == 0:
+            self._claim.close()
+            if self._then_stop:
+                self.set()
+        return self.is_set()
 
 
 def test_a_run_that_another_process_finishes_is_done_once(pairs: Database) -> None:
@@ -96,6 +117,31 @@ def test_a_run_that_another_process_finishes_is_done_once(pairs: Database) -> No
     assert (run.state, run.removed, run.refused) == ("finished", 3, ())
     assert sorted(row["id"] for row in quarantined("ponies_pony")) == [2, 4, 6]
     undo_run(number, apps=apps, using="default")
+    assert snapshot() == before
+
+
+def test_a_run_waits_for_its_turn_however_often_another_process_has_the_table(postgres_pairs: Database) -> None:
+    plan = make_plan(NAMES, apps=apps, using="default")
+    neighbour = Neighbour(postgres_pairs, waits=20)
+    neighbour.claim()
+
+    run = apply_plan(plan.id, NAMES, apps=apps, using="default", pace=Pace(stop=neighbour))
+
+    assert (run.state, run.removed, run.refused) == ("finished", 3, ())
+
+
+def test_a_run_that_waits_for_its_turn_can_be_stopped(postgres_pairs: Database) -> None:
+    before = snapshot()
+    plan = make_plan(NAMES, apps=apps, using="default")
+    neighbour = Neighbour(postgres_pairs, waits=3, then_stop=True)
+    neighbour.claim()
+
+    with pytest.raises(TableBusy, match="Stopped while waiting"):
+        apply_plan(plan.id, NAMES, apps=apps, using="default", pace=Pace(stop=neighbour))
+
+    assert not DedupeRun.objects.exists()
+    apply(plan.id)
+    undo_run(DedupeRun.objects.get().pk, apps=apps, using="default")
     assert snapshot() == before
 
 

@@ -83,6 +83,7 @@ class SQLiteRows(Rows):
         raw.create_function("integrity_fingerprint", -1, fingerprint, deterministic=True)
         raw.create_aggregate("integrity_digest", -1, _Sum)
 
+    folds_names = True
     hex_ids = True
 
     def must_convert(self, source: str, target: str) -> bool:
