@@ -92,6 +92,10 @@ class Catalogue(Protocol):
         """Foreign keys, of any table in the database, that point at the table."""
         ...
 
+    def triggers(self, table: str) -> tuple[str, ...]:
+        """Names of the triggers that somebody made on the table, and that fire."""
+        ...
+
     def row_estimate(self, table: str) -> int:
         """About how many rows the table holds: the planner's figure, or a count where it has none."""
         ...

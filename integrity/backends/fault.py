@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db import DatabaseError, DataError, IntegrityError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -11,6 +13,21 @@ class Fault:
 
     message: str
     interrupted: bool = False
+
+
+def refuses_rows(error: DatabaseError) -> bool:
+    """Whether a constraint, a column's type or a trigger refuses some of the rows; others may pass."""
+    return isinstance(error, (IntegrityError, DataError)) or _raised_by_code(error)
+
+
+def _raised_by_code(error: DatabaseError) -> bool:
+    """PostgreSQL's class P0: RAISE in PL/pgSQL, which Django files under several errors."""
+    return str(getattr(error.__cause__, "sqlstate", None)).startswith("P0")
+
+
+def headline(error: Exception) -> str:
+    """Return the first line of the driver's message: what it says of many rows alike."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def words(error: Exception) -> str:

@@ -17,6 +17,7 @@ class RememberedCatalogue:
         self._indexes = cache(catalogue.indexes)
         self._foreign_keys = cache(catalogue.foreign_keys)
         self._referencing = cache(catalogue.referencing)
+        self._triggers = cache(catalogue.triggers)
         self._row_estimate = cache(catalogue.row_estimate)
 
     def tables(self) -> frozenset[str]:
@@ -36,6 +37,9 @@ class RememberedCatalogue:
 
     def referencing(self, table: str) -> tuple[ForeignKey, ...]:
         return self._referencing(table)
+
+    def triggers(self, table: str) -> tuple[str, ...]:
+        return self._triggers(table)
 
     def row_estimate(self, table: str) -> int:
         return self._row_estimate(table)

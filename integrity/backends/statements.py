@@ -91,5 +91,12 @@ class Statements(ABC):
         """Let deferred foreign keys fail here, inside the batch, and not at its commit."""
 
     @abstractmethod
+    def hold_schema(self, tables: Sequence[str]) -> str:
+        """Let nobody alter these tables until the transaction ends; return a mark of their columns and references.
+
+        Marks differ where the columns do, or the foreign keys that the database knows.
+        """
+
+    @abstractmethod
     def claim_table(self, table: str) -> bool:
         """Whether this transaction, and no other run's, may change the table; held until it ends."""

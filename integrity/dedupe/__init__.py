@@ -8,6 +8,7 @@ out in short transactions through ``resolver``, ``undo`` takes it back.
 from integrity.dedupe.books import NotMigrated
 from integrity.dedupe.control import cancel_run, pause_run
 from integrity.dedupe.copying import copy_removed
+from integrity.dedupe.drift import SchemaChanged
 from integrity.dedupe.export import PlannedRow, ValueChange, planned_rows
 from integrity.dedupe.finder import count_duplicates
 from integrity.dedupe.groups import Group, Member, ReferenceCount
@@ -86,6 +87,7 @@ __all__ = [
     "Report",
     "RunFailed",
     "RunSummary",
+    "SchemaChanged",
     "SoftReference",
     "StatusOrder",
     "Step",

@@ -10,12 +10,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 from django.db.models.functions import Now
 
 from integrity import conf
+from integrity.backends.fault import headline, refuses_rows
 from integrity.backends.sql import compose
 from integrity.dedupe import states
+from integrity.dedupe.drift import SchemaWatch
 from integrity.dedupe.progress import Progress, Report
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
@@ -27,6 +29,8 @@ from integrity.signals import batch_done
 FIRST_SIZE: Final = 200
 """Groups in the first batch; later ones adapt."""
 _TRIES = 5
+_MOST_LEFT_OUT = 100
+"""Groups that the database may refuse; with more of them, it is not the groups that are at fault."""
 _SHARE = 0.6  # of the time that a batch may take: the next one may take longer than the last
 
 
@@ -37,6 +41,7 @@ class Work:
     run: Any
     target: Target
     resolver: Resolver
+    watch: SchemaWatch
     last: int
     """The last unit."""
     batch_size: int | None
@@ -52,20 +57,30 @@ class Work:
 def all_batches(work: Work) -> None:
     """Resolve everything after the run's cursor, at the pace that is wanted.
 
+    Where the database refuses a batch, the group that it refuses is found by halving, and left as it is.
+
     Raises:
         Stopped: the run was paused or cancelled, or is to stop here.
-        OperationalError: a batch failed however often it was tried.
+        DatabaseError: a batch failed however often it was tried, or the database refuses one group after another.
         IntegrityAppError: what came about is not what the plan says.
     """
     size = work.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
-    cursor = work.run.cursor
+    cursor, left_out = work.run.cursor, 0
     while cursor < work.last:
         work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
         work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
         began = time.monotonic()
-        cursor = _one_batch(work, size)
-        if work.batch_size is None:
-            size = _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
+        try:
+            cursor = _one_batch(work, size)
+        except DatabaseError as error:
+            if not refuses_rows(error) or (size == 1 and left_out == _MOST_LEFT_OUT):
+                raise
+            if size > 1:
+                size //= 2
+                continue
+            cursor = work.in_turn(partial(_leave_out, work, headline(error)))
+            left_out += 1
+        size = work.batch_size or _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
         if cursor < work.last:
             work.pace.rest()
     work.report(Progress(step="removing duplicates", done=work.last, total=work.last))
@@ -99,6 +114,7 @@ def _try_batch(work: Work, size: int) -> int:
         run = _locked_run(work)
         span = (run.cursor, run.cursor + size)
         if run.cursor < work.last:
+            work.watch.check()
             done = work.resolver.resolve(span)
             run.cursor = min(span[1], work.last)
             _count(run, done)
@@ -108,6 +124,22 @@ def _try_batch(work: Work, size: int) -> int:
 
     run, done = work.in_turn(resolve_next)
     batch_done.send(sender=RunSummary, using=using, run=run.pk, counts=dict(done))
+    return int(run.cursor)
+
+
+def _leave_out(work: Work, why: str) -> int:
+    """Pass over the next unit, which the database refuses; return the cursor after."""
+    run = _locked_run(work)
+    work.resolver.rows.execute(
+        compose(
+            "INSERT INTO {refusals} (unit, grp, reason) SELECT DISTINCT unit, grp, %s FROM {root} WHERE unit = %s",
+            refusals=work.resolver.refusals,
+            root=work.resolver.root.name,
+        ),
+        (f"the database refuses it: {why}", run.cursor + 1),
+    )
+    run.cursor += 1
+    run.save(using=work.target.using, update_fields=["cursor"])
     return int(run.cursor)
 
 
@@ -160,5 +192,6 @@ def _retry_unit(work: Work, unit: int) -> None:
     busy = compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=work.resolver.refusals)
     if not work.resolver.rows.execute(busy, (unit,)):
         return  # another process at this run had its turn, and did it
+    work.watch.check()
     _count(run, work.resolver.resolve((unit - 1, unit)))
     run.save(using=work.target.using, update_fields=["counts"])

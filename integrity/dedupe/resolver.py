@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, coalesce, columns, compose, identifier, joined, numbered, on
 from integrity.dedupe.collisions import frees_keys
@@ -57,6 +57,7 @@ class Resolver:
             stage.name for stage in self.touched if stage.table == root.table and frees_keys(stage, using=target.using)
         )
         """Names of those whose rows can move only when the redundant ones are gone."""
+        self.triggers = get_catalogue(using=target.using).triggers(root.table)
         self.recheck = Recheck(
             target=target,
             root=root,
@@ -136,8 +137,8 @@ class Resolver:
         )
 
     def _note_survivors(self, span: Span) -> None:
-        """Where a batch changes rows of its own table, keep the survivors' fingerprints as they are afterwards."""
-        if all(stage.table != self.root.table for stage in (*self.touched, *self.fills)):
+        """Where the batch, or a trigger, may have changed survivors, keep their fingerprints as they are afterwards."""
+        if not (self.touched or self.fills or self.triggers):
             return
         self.rows.execute(
             compose(
@@ -169,18 +170,18 @@ class Resolver:
             self._note_changes(stage, column, news, span)
         moved = self.rows.execute(
             compose(
-                "UPDATE {table} SET {values} FROM {stage} AS r WHERE {same} AND r.action = 'repoint' AND {in_span}",
+                "UPDATE {table} AS t SET {values} FROM {stage} AS r "
+                "WHERE {same} AND r.action = 'repoint' AND {in_span}",
                 table=stage.table,
                 stage=stage.name,
                 values=joined(
                     ", ",
                     (
-                        f"{identifier(column)} = "
-                        + coalesce(*(f"r.{new}" for new in news), f"{identifier(stage.table)}.{identifier(column)}")
+                        f"{identifier(column)} = " + coalesce(*(f"r.{new}" for new in news), f"t.{identifier(column)}")
                         for column, news in values.items()
                     ),
                 ),
-                same=on(stage.table, stage.pk, "r", stage.p),
+                same=on("t", stage.pk, "r", stage.p),
                 in_span=in_span(self.refusals),
             ),
             span,

@@ -72,32 +72,36 @@ class Restorer:
             fallbacks=kept.fallbacks,
         )
         for name in kept.retyped:
-            self._require_alike(kept, name, span)
+            differ = compose("t.{column} {differs} q.{column}", column=name, differs=SQL(self.rows.differs))
+            if self._any_came_back(kept, span, differ):
+                raise Unlike(f"column {name} of {kept.table} has another type now, and a value does not fit into it")
+        # A default may have come for a NULL.
+        names = [name for name in kept.names if name not in kept.retyped and name not in kept.fallbacks]
+        before, after = (self.rows.fingerprint(kept.table, names, alias=alias) for alias in "qt")
+        if self._any_came_back(kept, span, compose("{after} <> {before}", after=after, before=before)):
+            raise Unlike(f"a trigger of {kept.table} changes its row while it comes back; disable it for the undo")
         return self._expect(kept, restored, span)
 
-    def _require_alike(self, kept: Kept, name: str, span: Span) -> None:
-        """Check that a column of another type now has taken every value as it was."""
+    def _any_came_back(self, kept: Kept, span: Span, otherwise: SQL) -> bool:
+        """Whether any row, ``t``, is back otherwise than it was kept, ``q``."""
         query = compose(
-            "SELECT COUNT(*) FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} AND t.{column} {differs} "
-            "q.{column}",
+            "SELECT 1 FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} AND {otherwise} LIMIT 1",
             name=kept.name,
             table=kept.table,
             same=on("t", kept.pk, "q", kept.pk),
             of_span=self.checks.of_span("q"),
-            column=name,
-            differs=SQL(self.rows.differs),
+            otherwise=otherwise,
         )
-        if self.rows.value(query, (self.run, *span)):
-            raise Unlike(f"column {name} of {kept.table} has another type now, and a value does not fit into it")
+        return bool(self.rows.fetch(query, (self.run, *span)))
 
     def _point_back(self, kept: Kept, span: Span) -> int:
         moved = self.rows.execute(
             compose(
-                "UPDATE {table} SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
+                "UPDATE {table} AS t SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
                 table=kept.table,
                 column=kept.column,
                 name=kept.name,
-                same=on(kept.table, kept.pk, "q", kept.change_pk),
+                same=on("t", kept.pk, "q", kept.change_pk),
                 of_span=self.checks.of_span("q"),
             ),
             (self.run, *span),

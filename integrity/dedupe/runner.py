@@ -10,14 +10,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models.functions import Now
 
 from integrity.backends import get_rows
+from integrity.backends.fault import headline
 from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.batches import Work, all_batches, busy_ones_again, refuse_joined_once
 from integrity.dedupe.books import book, require_books
+from integrity.dedupe.drift import SchemaChanged, SchemaWatch
 from integrity.dedupe.finder import count_groups
 from integrity.dedupe.plans import UnknownPlan, load_plan, require_applicable, require_digest, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
@@ -103,6 +105,7 @@ def _start(plan_id: int, target: Target, *, apps: Apps, digest: str, pace: Pace)
         require_applicable(plan, apps=apps, using=using)
         require_digest(plan, digest)
         _require_free(target, apps=apps)
+        _watch(plan, target, apps=apps).check()
         book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).update(state="applied")
         runs = book("DedupeRun", apps=apps, using=using)
         return runs.create(plan_id=plan_id, rule=target.rule.name, table=target.table, state=states.PLANNED)
@@ -174,8 +177,23 @@ def _prepare(run: Any, target: Target, *, apps: Apps, batch_size: int | None, pa
         sides=sides,
         indexed_key=plan.document["indexed_key"],
     )
+    watch = _watch(plan, target, apps=apps)
     last = int(get_rows(using=using).value(compose("SELECT COALESCE(MAX(unit), 0) FROM {root}", root=root.name)))
-    return Work(run=run, target=target, resolver=resolver, last=last, batch_size=batch_size, pace=pace, report=report)
+    return Work(
+        run=run,
+        target=target,
+        resolver=resolver,
+        watch=watch,
+        last=last,
+        batch_size=batch_size,
+        pace=pace,
+        report=report,
+    )
+
+
+def _watch(plan: Any, target: Target, *, apps: Apps) -> SchemaWatch:
+    root, stages = stages_of(plan)
+    return SchemaWatch(target=target, root=root, stages=stages, apps=apps)
 
 
 def _leave(run: Any, state: str, *, using: str, error: str) -> None:
@@ -185,11 +203,13 @@ def _leave(run: Any, state: str, *, using: str, error: str) -> None:
 
 
 def _failure(run: Any, error: Exception) -> IntegrityAppError:
-    if isinstance(error, IntegrityAppError):
+    if isinstance(error, IntegrityAppError) and not isinstance(error, SchemaChanged):
         return error
-    said = str(error).strip()
+    said = headline(error).rstrip(".")
     further = "Run the same command with --apply again to finish it."
-    if isinstance(error, IntegrityError):  # it would be refused again
+    if isinstance(error, SchemaChanged):
+        further = f"End the run where it is: manage.py dedupe --cancel {run.pk}; then make a new plan."
+    elif not isinstance(error, (OperationalError, InterfaceError)):  # it would fail again
         further = (
             f"Change what the message names, then finish it: manage.py dedupe --resume {run.pk}; or end it where it "
             f"is: manage.py dedupe --cancel {run.pk}; or take it back: manage.py undo_dedupe {run.pk}"

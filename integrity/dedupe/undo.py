@@ -13,11 +13,12 @@ from secrets import token_hex
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import DataError, IntegrityError
+from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
+from integrity.backends.fault import headline, refuses_rows
 from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe import states
 from integrity.dedupe.books import book
@@ -118,13 +119,17 @@ class _Undo:
     def undo(self, *, groups: Sequence[int], report: Report) -> UndoSummary:
         refusals = self.checks.refusals
         self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=refusals))
+        done: Counter[str] = Counter()
         try:
-            done: Counter[str] = Counter()
             spans = self._spans(groups)
             for n, span in enumerate(spans):
                 report(Progress(step="restoring", done=n, total=len(spans)))
                 done += self._check_only(span) if self.dry_run else self._undo_span(span)
             refused = self.checks.summary()
+        except (DatabaseError, IntegrityAppError):
+            if any(done.values()) and not self.dry_run:  # what was committed before it stays
+                states.move_to(self.run, states.PARTIALLY_UNDONE, using=self.using)
+            raise
         finally:
             self.rows.drop(refusals)
         if not self.dry_run:
@@ -176,10 +181,12 @@ class _Undo:
                 self._lock()
                 self.checks.refuse(span)
                 return self.restorer.restore(span)
-        except (IntegrityError, DataError, Unlike) as error:
+        except (DatabaseError, Unlike) as error:
+            if isinstance(error, DatabaseError) and not refuses_rows(error):
+                raise
             low, high = span
             if high - low == 1:
-                self.checks.note(high, str(error).strip().splitlines()[0])
+                self.checks.note(high, headline(error))
                 return Counter()
             middle = (low + high) // 2
             return self._undo_span((middle, high)) + self._undo_span((low, middle))

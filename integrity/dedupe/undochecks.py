@@ -144,7 +144,7 @@ class UndoChecks:
                     run=SQL(str(int(self.run))),
                     same=on("b", change.change_pk, "t", change.pk),
                 )
-                for change in self.changes
+                for change in (*self.changes, *self.fills)
                 if change.table == kept.table and change.column in key
             ),
         )

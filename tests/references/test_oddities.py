@@ -6,10 +6,10 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from integrity.dedupe import DedupeRule, apply_plan, make_plan
+from integrity.dedupe import DedupeRule, InvalidRule, apply_plan, make_plan
 from tests.databases import Database
 from tests.ponies.merging import column, quarantined, rows_of
-from tests.ponies.models import Computed, Numbered, Odd, Scroll, Seal
+from tests.ponies.models import Computed, Numbered, Odd, Pony, Scroll, Seal
 from tests.references.conftest import Merge
 
 
@@ -80,3 +80,51 @@ def test_numbers_that_only_the_database_may_give(merge: Merge) -> None:
     merge(model="ponies.Numbered", fields=("name",))
 
     assert column(Computed, "numbered_id") == [1]
+
+
+@pytest.mark.parametrize("name", ["r", "t", "q", "c", "m", "m1"])
+def test_referencing_tables_that_are_called_as_statements_call_theirs(
+    merge: Merge, ponies: Database, name: str
+) -> None:
+    Pony.all_objects.bulk_create(Pony(pk=number, name="Misty") for number in (1, 2))
+    ponies.execute(f"CREATE TABLE {name} (id integer PRIMARY KEY, pony_id integer REFERENCES ponies_pony (id))")
+    ponies.execute(f"INSERT INTO {name} VALUES (1, 2)")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert (run.removed, run.repointed) == (1, 1)
+
+
+def test_columns_whose_names_begin_like_ours_come_back(merge: Merge, ponies: Database) -> None:
+    ponies.execute("ALTER TABLE ponies_pony ADD COLUMN integrity_note text")
+    Pony.all_objects.bulk_create(Pony(pk=number, name="Misty") for number in (1, 2))
+    ponies.execute("UPDATE ponies_pony SET integrity_note = 'note of ' || id")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert run.removed == 1
+    assert [row["integrity_note"] for row in quarantined("ponies_pony")] == ["note of 2"]
+
+
+def test_a_policy_for_what_is_no_reference_is_refused_with_the_known_ones(ponies: Database) -> None:
+    rule = DedupeRule(model="ponies.Pony", fields=("name",), references={"ponies_secretnote.pony": "refuse"})
+
+    with pytest.raises(InvalidRule, match=r"'ponies_secretnote\.pony'.*ponies_secretnote\.pony_id"):
+        make_plan(rule, apps=apps, using="default")
+
+
+def test_a_model_that_is_ahead_of_its_migrations_references_nothing_yet(ponies: Database) -> None:
+    Pony.all_objects.bulk_create(Pony(pk=number, name="Misty") for number in (1, 2))
+    ponies.execute("DROP TABLE ponies_secretnote")
+    ponies.execute("CREATE TABLE ponies_secretnote (id integer PRIMARY KEY, text text)")
+
+    assert make_plan(DedupeRule(model="ponies.Pony", fields=("name",)), apps=apps, using="default").groups == 1
+
+
+def test_a_unique_field_that_was_filled_is_emptied_again_by_the_undo(merge: Merge) -> None:
+    Pony.all_objects.create(pk=1, name="Misty")
+    Pony.all_objects.create(pk=2, name="Misty", code="m2")
+
+    merge(model="ponies.Pony", fields=("name",), merge={"code": "first-not-null"})
+
+    assert column(Pony, "code") == ["m2"]

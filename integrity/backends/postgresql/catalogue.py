@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -133,6 +134,29 @@ class PostgreSQLCatalogue:
             )
             for name, source, target, columns, target_columns, on_delete, deferrable, validated in rows
         )
+
+    def triggers(self, table: str) -> tuple[str, ...]:
+        rows = self._rows(
+            "SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal "
+            "AND tgenabled <> 'D' ORDER BY tgname",
+            self._regclass(table),
+        )
+        return tuple(name for (name,) in rows)
+
+    def mark(self, tables: Sequence[str]) -> str:
+        """What differs when any of these tables has other columns, or is referenced by other keys."""
+        found = self._rows(
+            """
+            WITH held AS (SELECT unnest(%s::regclass[]) AS oid)
+            SELECT (SELECT string_agg(concat_ws(' ', a.attrelid, a.attname), ',' ORDER BY a.attrelid, a.attnum)
+                    FROM pg_catalog.pg_attribute AS a JOIN held ON a.attrelid = held.oid
+                    WHERE a.attnum > 0 AND NOT a.attisdropped),
+                   (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid)
+                    FROM pg_catalog.pg_constraint AS k JOIN held ON k.confrelid = held.oid)
+            """,
+            [self._regclass(table) for table in tables],
+        )
+        return repr(found)
 
     def row_estimate(self, table: str) -> int:
         name = self._regclass(table)

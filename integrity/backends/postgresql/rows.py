@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
+from integrity.backends.postgresql.images import image
 from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
 from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
 from integrity.backends.ranking import GroupQuery, ranked_select
@@ -62,32 +63,24 @@ class PostgreSQLRows(Rows):
         self.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
         self.defer_constraints()
 
+    def hold_schema(self, tables: Sequence[str]) -> str:
+        names = joined(", ", map(identifier, tables))
+        self.execute(compose("LOCK TABLE {names} IN ROW EXCLUSIVE MODE", names=names))
+        return PostgreSQLCatalogue(self.connection).mark(tables)
+
     def claim_table(self, table: str) -> bool:
         return bool(self.value(SQL("SELECT pg_try_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (table,)))
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
-        self._hashed: dict[tuple[str, ...], bool] = {}
+        self._types: dict[str, dict[str, str]] = {}
 
     def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
-        row = compose("ROW({names})", names=columns(names, of=alias))
-        key = (table, *names)
-        if key not in self._hashed:
-            self._hashed[key] = self._hashable(table, names)
-        if self._hashed[key]:
-            return compose("hash_record_extended({row}, 0)", row=row)
-        return compose("('x' || left(md5({row}::text), 16))::bit(64)::bigint", row=row)
-
-    def _hashable(self, table: str, names: Sequence[str]) -> bool:
-        """Whether every type has a hash function; json, xml, geometry and pgvector's vector have none."""
-        types = {column.name: column.type for column in PostgreSQLCatalogue(self.connection).columns(table)}
-        nulls = joined(", ", (f"NULL::{types[name]}" for name in names))
-        try:
-            with transaction.atomic(using=self.connection.alias):
-                self.fetch(compose("SELECT hash_record_extended(ROW({nulls}), 0)", nulls=nulls))
-        except DatabaseError:
-            return False
-        return True
+        if not set(names) <= self._types.get(table, {}).keys():
+            found = PostgreSQLCatalogue(self.connection).columns(table)
+            self._types[table] = {column.name: column.type for column in found}
+        images = (image(name, self._types[table][name], of=alias) for name in names)
+        return compose("hash_record_extended(ROW({images}), 0)", images=joined(", ", images))
 
     def must_convert(self, source: str, target: str) -> bool:
         return _family(source) != _family(target)

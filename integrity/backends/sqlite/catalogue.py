@@ -112,6 +112,10 @@ class SQLiteCatalogue:
             key for (other,) in rows for key in self.foreign_keys(other) if key.target_table.lower() == table.lower()
         )
 
+    def triggers(self, table: str) -> tuple[str, ...]:
+        made = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND LOWER(tbl_name) = LOWER(%s) ORDER BY name"
+        return tuple(name for (name,) in self._rows(made, table))
+
     def row_estimate(self, table: str) -> int:
         quoted = self._connection.ops.quote_name(table)
         return int(self._rows(f"SELECT COUNT(*) FROM {quoted}")[0][0])  # noqa: S608 - a quoted identifier

@@ -1,0 +1,122 @@
+"""Triggers of the owner's that change what a run or its undo does."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+
+from integrity.dedupe import RunFailed, RunSummary, VerificationFailed, apply_plan, make_plan, undo_run
+from tests.databases import Database
+from tests.ponies.merging import ONE_NAME, merge, quarantined, rows_of, twins
+from tests.ponies.models import Pony, SecretNote
+from tests.snapshots import snapshot
+
+
+def trigger(database: Database, when: str, table: str, *, does: str, sqlite: str = "") -> None:
+    """Make the trigger ``meddler``: a statement, or in PostgreSQL one on NEW; ``sqlite`` where that differs."""
+    if database.vendor == "sqlite":
+        database.execute(f"CREATE TRIGGER meddler {when} ON {table} BEGIN {sqlite or does}; END")
+        return
+    database.execute(
+        f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; "
+        "RETURN COALESCE(NEW, OLD); END $$"
+    )
+    database.execute(f"CREATE TRIGGER meddler {when} ON {table} FOR EACH ROW EXECUTE FUNCTION meddle()")
+
+
+def drop_trigger(database: Database, table: str) -> None:
+    database.execute("DROP TRIGGER meddler" + ("" if database.vendor == "sqlite" else f" ON {table}"))
+
+
+def test_an_undo_is_refused_where_a_trigger_changes_the_rows_that_come_back(ponies: Database) -> None:
+    twins(foaled=3)
+    before = snapshot()
+    run = merge(ONE_NAME)
+    when = "AFTER INSERT" if ponies.vendor == "sqlite" else "BEFORE INSERT"
+    update = "UPDATE ponies_pony SET foaled = 99 WHERE id = NEW.id"
+    trigger(ponies, when, "ponies_pony", does="NEW.foaled = 99", sqlite=update)
+
+    undone = undo_run(run.id, apps=apps, using="default")
+
+    assert [refusal.reason for refusal in undone.refused] == [
+        "a trigger of ponies_pony changes its row while it comes back; disable it for the undo"
+    ]
+    assert [row["foaled"] for row in quarantined("ponies_pony")] == [3]
+    drop_trigger(ponies, "ponies_pony")
+    undo_run(run.id, apps=apps, using="default")
+    assert snapshot() == before
+
+
+def test_an_undo_is_refused_where_a_trigger_refuses_the_rows_that_come_back(ponies: Database) -> None:
+    twins()
+    before = snapshot()
+    run = merge(ONE_NAME)
+    refuse = "SELECT RAISE(ABORT, 'no more ponies')"
+    trigger(ponies, "BEFORE INSERT", "ponies_pony", does="RAISE EXCEPTION 'no more ponies'", sqlite=refuse)
+
+    undone = undo_run(run.id, apps=apps, using="default")
+
+    assert ["no more ponies" in refusal.reason for refusal in undone.refused] == [True]
+    drop_trigger(ponies, "ponies_pony")
+    undo_run(run.id, apps=apps, using="default")
+    assert snapshot() == before
+
+
+def test_a_run_whose_references_change_survivors_by_a_trigger_can_be_undone(ponies: Database) -> None:
+    _, second = twins()
+    SecretNote.objects.create(pk=1, pony=second, text="hers")
+    count = (
+        "UPDATE ponies_pony SET foaled = (SELECT COUNT(*) FROM ponies_secretnote AS n WHERE n.pony_id = ponies_pony.id)"
+    )
+    ponies.execute(count)
+    before = snapshot()
+    trigger(ponies, "AFTER UPDATE", "ponies_secretnote", does=count)
+    run = merge(ONE_NAME)
+    assert [(row["id"], row["foaled"]) for row in rows_of("ponies_pony")] == [(1, 1)]
+
+    undone = undo_run(run.id, apps=apps, using="default")
+
+    assert undone.refused == ()
+    assert snapshot() == before
+
+
+def test_a_trigger_that_keeps_a_row_from_being_deleted_stops_the_run(sqlite_ponies: Database) -> None:
+    twins()
+    before = rows_of("ponies_pony")
+    trigger(sqlite_ponies, "BEFORE DELETE", "ponies_pony", does="SELECT RAISE(IGNORE)")
+
+    with pytest.raises(VerificationFailed, match="rows removed from ponies_pony: 0, but the plan says 1"):
+        merge(ONE_NAME)
+
+    assert rows_of("ponies_pony") == before
+    assert quarantined("ponies_pony") == []
+
+
+def merge_pairs(database: Database, *, refused: str) -> RunSummary:
+    """Merge 150 pairs, where the database refuses to let some of the second ones go."""
+    Pony.all_objects.bulk_create(Pony(pk=n, name=f"pair {(n + 1) // 2}") for n in range(1, 301))
+    plan = make_plan(ONE_NAME, apps=apps, using="default")
+    raise_ = "SELECT RAISE(ABORT, 'she stays') WHERE OLD.id " + refused
+    does = f"IF OLD.id {refused} THEN RAISE EXCEPTION 'she stays'; END IF"
+    trigger(database, "BEFORE DELETE", "ponies_pony", does=does, sqlite=raise_)
+    return apply_plan(plan.id, ONE_NAME, apps=apps, using="default")
+
+
+def test_groups_that_the_database_refuses_are_left_as_they_are_and_the_others_are_done(ponies: Database) -> None:
+    run = merge_pairs(ponies, refused="IN (8, 200)")
+
+    assert (run.state, run.removed, run.groups_left) == ("finished", 148, 2)
+    (refusal,) = run.refused
+    assert (refusal.groups, "the database refuses it" in refusal.reason, "she stays" in refusal.reason) == (
+        2,
+        True,
+        True,
+    )
+    assert Pony.all_objects.filter(pk__in=(7, 8, 199, 200)).count() == 4
+
+
+def test_a_run_stops_when_the_database_refuses_one_group_after_another(ponies: Database) -> None:
+    with pytest.raises(RunFailed, match=r"she stays.*Change what the message names"):
+        merge_pairs(ponies, refused="> 0")
+
+    assert quarantined("ponies_pony") == []
