@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 
 from django.apps.registry import Apps
 
+from integrity.backends.names import own_name
 from integrity.backends.schema import get_schema
 from integrity.backends.sql import columns, compose
 from integrity.backends.uniqueness import Say
 from integrity.dedupe.books import book
 from integrity.dedupe.plans import load_plan, stages_of, summarize_plan
 from integrity.dedupe.results import PlanSummary
-from integrity.dedupe.stages import Stage, StagedReference
+from integrity.dedupe.stages import Stage
 
-_LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
 _INDEXED = {"indexed": True, "unindexed": [], "rows": None, "reads": None}
 
 
@@ -44,7 +43,7 @@ def _build(stage: Stage, *, using: str, say: Say) -> Stage:
     done = []
     for reference in stage.references:
         if not reference.indexed and reference in stage.plain:
-            name = _name(stage, reference)
+            name = own_name("integrity", stage.table, *reference.columns)
             say(f"building index {name} on {stage.table}")
             statement = compose(
                 "CREATE INDEX {name} ON {table} ({columns})",
@@ -57,10 +56,3 @@ def _build(stage: Stage, *, using: str, say: Say) -> Stage:
         else:
             done.append(reference)
     return replace(stage, references=tuple(done))
-
-
-def _name(stage: Stage, reference: StagedReference) -> str:
-    plain = "_".join(("integrity", stage.table.replace('"."', "_"), *reference.columns))
-    if len(plain.encode()) <= _LONGEST_NAME:
-        return plain
-    return f"{plain.encode()[:54].decode(errors='ignore')}_{sha256(plain.encode()).hexdigest()[:8]}"

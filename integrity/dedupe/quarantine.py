@@ -15,12 +15,12 @@ A table of changes has the changed row's primary key as it is after the change (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any, Final
 
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
+from integrity.backends.names import own_name
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
@@ -31,7 +31,6 @@ FILLED: Final = "fills"
 
 _OF_THE_RUN = ("integrity_run", "integrity_unit", "integrity_group")
 _OWN = frozenset((*_OF_THE_RUN, "integrity_reason", "integrity_survivor_fp", "integrity_at"))
-_LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
 
 
 def survivor_columns(count: int) -> tuple[str, ...]:
@@ -116,7 +115,7 @@ def _make(
     apps: Apps,
     using: str,
 ) -> str:
-    name = _side_name(kind, table, generation)
+    name = own_name(f"integrity_{kind}", table, str(generation), room=2)
     rows = get_rows(using=using)
     values = joined(", ", (f"{value} AS {identifier(key)}" for key, value in extra.items()))
     rows.create_as(
@@ -126,7 +125,7 @@ def _make(
     rows.execute(
         compose(
             "CREATE INDEX {index} ON {name} (integrity_run, integrity_unit)",
-            index=f"{name[: _LONGEST_NAME - 2]}_r",
+            index=f"{name}_r",
             name=name,
         )
     )
@@ -134,12 +133,3 @@ def _make(
         kind=kind, table=table, name=name, generation=generation, columns=shape
     )
     return name
-
-
-def _side_name(kind: str, table: str, generation: int) -> str:
-    plain = table.replace('"."', "_")
-    name = f"integrity_{kind}_{plain}_{generation}"
-    if len(name.encode()) <= _LONGEST_NAME - 2:
-        return name
-    mark = sha256(table.encode()).hexdigest()[:8]
-    return f"integrity_{kind}_{plain.encode()[:24].decode(errors='ignore')}_{mark}_{generation}"

@@ -7,21 +7,18 @@ is purged later is led on to that one's survivor, as purged runs are never undon
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any, Final
 
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
+from integrity.backends.names import own_name
 from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
 from integrity.dedupe.quarantine import columns_of, side_tables_of, survivor_columns
 
 REDIRECT: Final = "redirect"
-
-_LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
-_DOT = '"."'  # between schema and table
 
 
 def keep_redirects(run: int, quarantine: Any, *, apps: Apps, using: str) -> None:
@@ -94,7 +91,7 @@ def _redirects_of(quarantine: Any, pk: tuple[str, ...], *, apps: Apps, using: st
     known = side_tables_of(quarantine.table, kind=REDIRECT, apps=apps, using=using).first()
     if known is not None:
         return str(known.name)
-    name = _name(quarantine.table)
+    name = own_name("integrity_redirect", quarantine.table, room=2)
     rows = get_rows(using=using)
     own = (
         compose("t.{own} AS {p}, CASE WHEN 1 = 0 THEN t.{own} END AS {s}", own=own, p=f"p{n}", s=f"s{n}")
@@ -112,7 +109,7 @@ def _redirects_of(quarantine: Any, pk: tuple[str, ...], *, apps: Apps, using: st
         ),
     )
     for suffix, names in (("p", numbered("p", len(pk))), ("s", numbered("s", len(pk)))):
-        index = f"{name[: _LONGEST_NAME - 2]}_{suffix}"
+        index = f"{name}_{suffix}"
         rows.execute(compose("CREATE INDEX {index} ON {name} ({names})", index=index, name=name, names=columns(names)))
     types = {column.name: column.type for column in get_catalogue(using=using).columns(quarantine.table)}
     shape = [[column, types[column]] for column in pk]
@@ -120,10 +117,3 @@ def _redirects_of(quarantine: Any, pk: tuple[str, ...], *, apps: Apps, using: st
         kind=REDIRECT, table=quarantine.table, name=name, generation=1, columns=shape
     )
     return name
-
-
-def _name(table: str) -> str:
-    plain = f"integrity_redirect_{table.replace(_DOT, '_')}"
-    if len(plain.encode()) <= _LONGEST_NAME - 2:
-        return plain
-    return f"{plain.encode()[:50].decode(errors='ignore')}_{sha256(table.encode()).hexdigest()[:8]}"
