@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
+
+from django.db import DataError
 
 from integrity import conf
 from integrity.backends import get_rows
@@ -16,6 +19,8 @@ from integrity.pipeline.jobs import BadMessage, Job
 from integrity.pipeline.states import lock_to_write
 from integrity.pipeline.triage import LiveJob
 from integrity.queue import KeyedQueue, Message, Return
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS: Final = "attempts"
 SNOOZES: Final = "snoozes"
@@ -96,10 +101,21 @@ def bury(graves: Sequence[Grave], *, queue: KeyedQueue) -> int:
     """Archive messages and open a dead letter for each, in one transaction; return how many.
 
     A job whose file has changed since is archived as superseded instead. What somebody else has read since is left
-    to them. Locks as in Note [Lock order].
+    to them. One that the database does not take is logged and left: the others shall not wait for it. Locks as in
+    Note [Lock order].
     """
     if not graves:
         return 0
+    try:
+        return _bury(graves, queue=queue)
+    except DataError as error:
+        if len(graves) == 1:
+            log.warning("Message %d cannot be buried and is left: %s", graves[0].message.msg_id, error)
+            return 0
+    return sum(bury([grave], queue=queue) for grave in graves)
+
+
+def _bury(graves: Sequence[Grave], *, queue: KeyedQueue) -> int:
     with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
         current = lock_to_write({grave.file_id for grave in graves if grave.file_id}, using=queue.using)
         stale = [g for g in graves if g.version is not None and g.file_id and current.get(g.file_id, 0) > g.version]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from integrity.exceptions import IntegrityAppError
@@ -52,13 +53,20 @@ def decoded(value: Any) -> tuple[Any, str]:
     try:
         if not isinstance(value, str):
             return value, ""
-        found = json.loads(value)
+        found = json.loads(value, parse_float=_finite)
         is_deep = value.count("{") + value.count("[") > DEEPEST and _is_deep(found)
     except RecursionError:
         is_deep = True
     except ValueError:  # PostgreSQL has seen to it that it is JSON
         return None, "it holds a number of too many digits"
     return (None, f"it is nested more than {DEEPEST} levels deep") if is_deep else (found, "")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _is_deep(value: Any) -> bool:

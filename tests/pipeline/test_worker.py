@@ -207,7 +207,13 @@ def test_a_bad_message_is_buried_with_its_reason_and_does_not_stop_the_worker(
 
 
 @pytest.mark.parametrize(
-    "body", ["[" * 2000 + "]" * 2000, '{"job_type": ' + "[" * 900 + "]" * 900 + "}", '{"version": ' + "9" * 6000 + "}"]
+    "body",
+    [
+        "[" * 2000 + "]" * 2000,
+        '{"job_type": ' + "[" * 900 + "]" * 900 + "}",
+        '{"version": ' + "9" * 6000 + "}",
+        '{"n": ' + "9" * 400 + ".5}",
+    ],
 )
 def test_a_message_that_python_cannot_read_is_buried_and_does_not_stop_the_worker(library: Library, body: str) -> None:
     execute(f"INSERT INTO {library.queue.table} (vt, message) VALUES (clock_timestamp(), %s::jsonb)", body)
@@ -218,6 +224,17 @@ def test_a_message_that_python_cannot_read_is_buried_and_does_not_stop_the_worke
     ((reason, error),) = library.letters()
     assert (reason, error[:27]) == ("malformed", "The message cannot be read:")
     assert_complete(library, processed.file, version=1, chunks=1)
+
+
+def test_a_message_that_cannot_be_buried_keeps_nobody_from_being_buried_or_done(own_library: Library) -> None:
+    execute("ALTER TABLE integrity_dead_letter ALTER message TYPE varchar(20)")
+    own_library.queue.send("x" * 20)
+    own_library.queue.send("short")
+    own_library.upload("good")
+
+    assert own_library.work() == {"dead": 1, "done": 1}
+
+    assert (own_library.waiting(), own_library.outcomes()) == (1, {"dead": 1, "done": 1})
 
 
 @pytest.mark.parametrize(
