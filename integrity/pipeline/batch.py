@@ -1,4 +1,4 @@
-"""One batch of live jobs: call the provider, commit, and find the culprit where one text spoils the whole."""
+"""One batch of jobs: call the provider, commit, and find the culprit where one text spoils the whole."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Final
 
 from django.db import OperationalError, connections
 
-from integrity import conf
 from integrity.models import DeadLetter, FileState
 from integrity.pipeline.breaker import Breaker, Permit
 from integrity.pipeline.commit import commit_vectors
 from integrity.pipeline.failures import Grave, bury, retry, snooze
-from integrity.pipeline.heartbeat import heartbeat
+from integrity.pipeline.heartbeat import Beat
+from integrity.pipeline.jobs import Job
 from integrity.pipeline.providers import (
     BadAnswer,
     InputRejected,
@@ -30,7 +30,7 @@ from integrity.pipeline.providers import (
     check_answer,
 )
 from integrity.pipeline.triage import LiveJob
-from integrity.queue import KeyedQueue
+from integrity.queue import KeyedQueue, Message
 from integrity.signals import pipeline_step
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ class Batch:
     breaker: Breaker
     permit: Permit
     stop: threading.Event
+    beat: Beat
+    """Keeps the leases on all of the batch's messages alive: those of one half while the other is done, too."""
     counts: Counter[str] = field(default_factory=Counter)
     tripped: bool = False
     """The provider is in trouble: what is left of the batch is given back."""
@@ -57,7 +59,7 @@ class Batch:
     def embed(self, jobs: Sequence[LiveJob]) -> None:
         """Bring these jobs to an end, or give them back. Raises nothing of the provider's."""
         if self.stop.is_set() or self.tripped:
-            self._snooze(jobs)
+            self._give_back(jobs)
             return
         try:
             vectors = self._call(jobs)
@@ -70,15 +72,30 @@ class Batch:
             self.breaker.succeeded(self.permit)
             self._commit(jobs, vectors)
 
+    def bury(self, graves: Sequence[Grave]) -> None:
+        """Give messages up."""
+        self.counts["dead"] += bury(graves, queue=self.queue)
+
+    def retry(self, jobs: Sequence[LiveJob | Job], *, reason: DeadLetter.Reason, error: str) -> None:
+        """Give failed jobs back, or up where they have failed often enough."""
+        self.beat.let_go([job.lease for job in jobs])
+        graves = retry(jobs, reason=reason, error=error, queue=self.queue)
+        self.counts["retry"] += len(jobs) - len(graves)
+        self.bury(graves)
+
+    def snooze(self, messages: Sequence[Message], *, delay: timedelta = AT_ONCE) -> None:
+        """Give messages back that are not at fault."""
+        self.beat.let_go([message.lease for message in messages])
+        self.counts["given back"] += snooze(messages, delay=delay, queue=self.queue)
+
     def _call(self, jobs: Sequence[LiveJob]) -> Vectors:
-        with heartbeat([job.lease for job in jobs], lease_time=conf.embedding_lease(), queue=self.queue):
-            try:
-                answer = self.provider.embed([job.content for job in jobs])
-            except ProviderError:
-                raise
-            except Exception as error:
-                log.exception("The provider %s failed in an unforeseen way", self.provider.model)
-                raise ProviderUnavailable(f"{type(error).__name__}: {error}") from error
+        try:
+            answer = self.provider.embed([job.content for job in jobs])
+        except ProviderError:
+            raise
+        except Exception as error:
+            log.exception("The provider %s failed in an unforeseen way", self.provider.model)
+            raise ProviderUnavailable(f"{type(error).__name__}: {error}") from error
         pipeline_step.send(sender=FileState, using=self.queue.using, step="vectors made")
         return check_answer(answer, count=len(jobs), dimensions=self.provider.dimensions)
 
@@ -86,16 +103,16 @@ class Batch:
         self.tripped = True
         if isinstance(error, RateLimited):
             self.breaker.trip(self.permit, reason=str(error), pause=error.retry_after)
-            self._snooze(jobs, delay=error.retry_after)
+            self._give_back(jobs, delay=error.retry_after)
         elif isinstance(error, ProviderMisconfigured):
             self.breaker.trip(self.permit, reason=str(error))
-            self._snooze(jobs)
+            self._give_back(jobs)
         else:
             self.breaker.failed(self.permit, reason=str(error))
             if self.permit.probe:
-                self._snooze(jobs)  # the breaker sent it ahead: the outage is not its fault
+                self._give_back(jobs)  # the breaker sent it ahead: the outage is not its fault
             else:
-                self._retry(jobs, reason=Reason.FAILED, error=error)
+                self.retry(jobs, reason=Reason.FAILED, error=str(error))
 
     def _halve(self, jobs: Sequence[LiveJob], error: InputRejected | BadAnswer) -> None:
         if len(jobs) > 1:
@@ -103,10 +120,9 @@ class Batch:
             self.embed(jobs[:middle])
             self.embed(jobs[middle:])
         elif isinstance(error, InputRejected):
-            grave = Grave.of_job(jobs[0], reason=Reason.REJECTED, error=str(error))
-            self.counts["dead"] += bury([grave], queue=self.queue)
+            self.bury([Grave.of_job(jobs[0], reason=Reason.REJECTED, error=str(error))])
         else:
-            self._retry(jobs, reason=Reason.BAD_ANSWER, error=error)
+            self.retry(jobs, reason=Reason.BAD_ANSWER, error=str(error))
 
     def _commit(self, jobs: Sequence[LiveJob], vectors: Vectors) -> None:
         """Commit; a lock that did not come in time is waited for again, since the vectors are paid for."""
@@ -119,10 +135,5 @@ class Batch:
             else:
                 return
 
-    def _retry(self, jobs: Sequence[LiveJob], *, reason: DeadLetter.Reason, error: ProviderError) -> None:
-        graves = retry(jobs, reason=reason, error=str(error), queue=self.queue)
-        self.counts["retry"] += len(jobs) - len(graves)
-        self.counts["dead"] += bury(graves, queue=self.queue)
-
-    def _snooze(self, jobs: Sequence[LiveJob], *, delay: timedelta = AT_ONCE) -> None:
-        self.counts["given back"] += snooze([job.job.message for job in jobs], delay=delay, queue=self.queue)
+    def _give_back(self, jobs: Sequence[LiveJob], *, delay: timedelta = AT_ONCE) -> None:
+        self.snooze([job.job.message for job in jobs], delay=delay)

@@ -21,10 +21,11 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from integrity import conf
 from integrity.models import DeadLetter, FileState
-from integrity.pipeline.batch import AT_ONCE, Batch
-from integrity.pipeline.breaker import Breaker
+from integrity.pipeline.batch import Batch
+from integrity.pipeline.breaker import Breaker, Permit
 from integrity.pipeline.chores import Chores
-from integrity.pipeline.failures import CONDEMNED, SUSPECT, Grave, bury, retry, snooze, unaccounted
+from integrity.pipeline.failures import CONDEMNED, SUSPECT, Grave, unaccounted
+from integrity.pipeline.heartbeat import heartbeat
 from integrity.pipeline.jobs import LARGEST_MESSAGE, BadMessage, Job, parse
 from integrity.pipeline.providers import Provider
 from integrity.pipeline.serving import serve_finished
@@ -113,15 +114,24 @@ class Worker:
         size = 1 if permit.probe else self.batch_size
         messages = self.queue.read(vt=conf.embedding_lease(), qty=size, largest=LARGEST_MESSAGE)
         pipeline_step.send(sender=FileState, using=self.queue.using, step="messages read")
-        batch = Batch(queue=self.queue, provider=self.provider, breaker=self._breaker, permit=permit, stop=self.stop)
-        if not (messages and self._handle(messages, batch)):
+        if not (messages and self._handle(messages, permit)):
             self._breaker.unused(permit)
         return len(messages)
 
-    def _handle(self, messages: Sequence[Message], batch: Batch) -> bool:
+    def _handle(self, messages: Sequence[Message], permit: Permit) -> bool:
         """Bring a batch to its end; return whether the provider was called."""
-        jobs, suspects = self._admit(messages, batch)
-        called = [self._work(some, batch) for some in (jobs, suspects) if some]
+        leases = [message.lease for message in messages]
+        with heartbeat(leases, lease_time=conf.embedding_lease(), queue=self.queue) as beat:
+            batch = Batch(
+                queue=self.queue,
+                provider=self.provider,
+                breaker=self._breaker,
+                permit=permit,
+                stop=self.stop,
+                beat=beat,
+            )
+            jobs, suspects = self._admit(messages, batch)
+            called = [self._work(some, batch) for some in (jobs, suspects) if some]
         self.counts += batch.counts
         log.info("%d messages: %s", len(messages), dict(batch.counts))
         jobs_done.send(sender=FileState, using=self.queue.using, queue=self.queue.name, counts=dict(batch.counts))
@@ -141,10 +151,9 @@ class Worker:
                 graves.append(Grave.of_job(job, reason=Reason.CRASH_LOOP, error=error))
             else:
                 (suspects if reads >= SUSPECT else jobs).append(job)
-        batch.counts["dead"] += bury(graves, queue=self.queue)
+        batch.bury(graves)
         # One suspect at a time: if it ends this worker, no other message was read in vain.
-        waiting = [job.message for job in suspects[1:]]
-        batch.counts["given back"] += snooze(waiting, delay=AT_ONCE, queue=self.queue)
+        batch.snooze([job.message for job in suspects[1:]])
         return jobs, suspects[:1]
 
     def _work(self, jobs: Sequence[Job], batch: Batch) -> bool:
@@ -153,9 +162,7 @@ class Worker:
             batch.counts[outcome] += len(self.queue.archive_leased(leases, outcome=outcome))
         if triage.other_model:
             error = f"No worker for this model took it; this one has {self.provider.model}."
-            graves = retry(triage.other_model, reason=Reason.WRONG_MODEL, error=error, queue=self.queue)
-            batch.counts["retry"] += len(triage.other_model) - len(graves)
-            batch.counts["dead"] += bury(graves, queue=self.queue)
+            batch.retry(triage.other_model, reason=Reason.WRONG_MODEL, error=error)
         if triage.live:
             batch.embed(triage.live)
         self._touched |= triage.files

@@ -43,12 +43,14 @@ class Scripted:
 
 @dataclass(kw_only=True)
 class Held(Scripted):
-    """Waits in the middle of a call until it is let go."""
+    """Waits in the middle of a call until it is let go; ``unheld`` calls pass before that."""
 
+    unheld: int = 0
     arrived: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        self.arrived.set()
-        assert self.go_on.wait(60)
+        if len(self.calls) >= self.unheld:
+            self.arrived.set()
+            assert self.go_on.wait(60)
         return super().embed(texts)

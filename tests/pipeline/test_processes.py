@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from integrity.models import CircuitBreaker
+from integrity.pipeline.providers import InputRejected
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
@@ -177,6 +178,41 @@ def test_a_lease_is_extended_while_the_provider_is_slow(library: Library, settin
 
     assert slow.result == {"done": 3}
     assert_complete(library, processed.file, version=1, chunks=3)
+
+
+def test_the_leases_of_one_half_are_extended_while_the_provider_is_slow_with_the_other(
+    library: Library, settings: Settings
+) -> None:
+    settings.INTEGRITY_EMBEDDING_LEASE = 1
+    processed = library.upload(*words("text", 4))
+    provider = Held(unheld=1, answers=[InputRejected("one of these texts is not welcome")])
+    first = "SELECT MIN(vt) FROM pgmq.q_embeddings"
+
+    with Actor(lambda: library.work(provider=provider)) as slow:
+        assert provider.arrived.wait(30)
+        begin = fetch(first)
+        eventually(lambda: fetch(first) > begin)
+        provider.go_on.set()
+
+    assert (slow.result, provider.calls) == ({"done": 4}, [4, 2, 2])
+    assert_complete(library, processed.file, version=1, chunks=4)
+
+
+def test_what_was_given_back_is_not_hidden_again_while_the_rest_of_its_batch_is_done(
+    library: Library, settings: Settings
+) -> None:
+    settings.INTEGRITY_EMBEDDING_LEASE = 1
+    library.upload(*words("text", 2))
+    execute(f"UPDATE {library.queue.table} SET read_ct = 2")  # two suspects: one is done now
+    provider = Held()
+    latest = "SELECT MAX(vt) FROM pgmq.q_embeddings"
+
+    with Actor(library.worker(provider=provider).step):
+        assert provider.arrived.wait(30)
+        begin = fetch(latest)
+        eventually(lambda: fetch(latest) > begin)
+        assert fetch(f"SELECT COUNT(*) FROM {library.queue.table} WHERE vt < clock_timestamp()") == [(1,)]
+        provider.go_on.set()
 
 
 def test_the_clock_of_a_workers_machine_does_not_matter(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
