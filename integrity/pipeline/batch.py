@@ -28,6 +28,7 @@ from integrity.pipeline.providers import (
     RateLimited,
     Vectors,
     check_answer,
+    said,
 )
 from integrity.pipeline.triage import LiveJob
 from integrity.queue import KeyedQueue, Message
@@ -102,17 +103,17 @@ class Batch:
     def _unavailable(self, jobs: Sequence[LiveJob], error: ProviderUnavailable) -> None:
         self.tripped = True
         if isinstance(error, RateLimited):
-            self.breaker.trip(self.permit, reason=str(error), pause=error.retry_after)
+            self.breaker.trip(self.permit, reason=said(error), pause=error.retry_after)
             self._give_back(jobs, delay=error.retry_after)
         elif isinstance(error, ProviderMisconfigured):
-            self.breaker.trip(self.permit, reason=str(error))
+            self.breaker.trip(self.permit, reason=said(error))
             self._give_back(jobs)
         else:
-            self.breaker.failed(self.permit, reason=str(error))
+            self.breaker.failed(self.permit, reason=said(error))
             if self.permit.probe:
                 self._give_back(jobs)  # the breaker sent it ahead: the outage is not its fault
             else:
-                self.retry(jobs, reason=Reason.FAILED, error=str(error))
+                self.retry(jobs, reason=Reason.FAILED, error=said(error))
 
     def _halve(self, jobs: Sequence[LiveJob], error: InputRejected | BadAnswer) -> None:
         if len(jobs) > 1:
@@ -120,9 +121,9 @@ class Batch:
             self.embed(jobs[:middle])
             self.embed(jobs[middle:])
         elif isinstance(error, InputRejected):
-            self.bury([Grave.of_job(jobs[0], reason=Reason.REJECTED, error=str(error))])
+            self.bury([Grave.of_job(jobs[0], reason=Reason.REJECTED, error=said(error))])
         else:
-            self.retry(jobs, reason=Reason.BAD_ANSWER, error=str(error))
+            self.retry(jobs, reason=Reason.BAD_ANSWER, error=said(error))
 
     def _commit(self, jobs: Sequence[LiveJob], vectors: Vectors) -> None:
         """Commit; a lock that did not come in time is waited for again, since the vectors are paid for."""

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from integrity.models import CircuitBreaker, DeadLetter
 from integrity.pipeline.breaker import Breaker, BreakerOpen
-from integrity.pipeline.providers import ProviderMisconfigured, ProviderUnavailable, RateLimited
+from integrity.pipeline.providers import InputRejected, ProviderMisconfigured, ProviderUnavailable, RateLimited
 from integrity.signals import pipeline_step
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
@@ -392,6 +392,20 @@ def test_an_unforeseen_error_of_a_provider_does_not_end_the_worker(library: Libr
     library.upload("text")
 
     assert library.work(provider=Scripted(answers=[ZeroDivisionError("a bug")])) == {"retry": 1}
+
+
+@pytest.mark.parametrize("error", [InputRejected, ProviderMisconfigured, ProviderUnavailable, ValueError])
+def test_whatever_a_provider_says_of_its_failure_is_kept(library: Library, error: type[Exception]) -> None:
+    library.upload("text")
+    provider = Scripted(answers=[error("\ud83d is half a character, \0 is none") for _ in range(5)])
+
+    for _ in range(5):
+        library.let_leases_end()
+        CircuitBreaker.objects.update(until=Now())
+        library.work(provider=provider)
+
+    kept = [said for _, said in library.letters()] + list(CircuitBreaker.objects.values_list("reason", flat=True))
+    assert "? is half a character,  is none" in " ".join(kept)
 
 
 def test_a_job_for_a_model_that_nobody_has_is_given_back_and_then_buried(library: Library) -> None:

@@ -15,6 +15,7 @@ from integrity.pipeline.providers.base import (
     RateLimited,
     Vectors,
     check_answer,
+    said,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "check_answer",
     "default_model",
     "get_provider",
+    "said",
 ]
 
 SHORT_NAMES = {

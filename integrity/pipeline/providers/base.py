@@ -65,6 +65,11 @@ class BadAnswer(ProviderError):
     """It answered, and not with one usable vector per text."""
 
 
+def said(error: ProviderError) -> str:
+    """Return what an error says as text that a database keeps: without NUL and halves of surrogate pairs."""
+    return str(error).replace("\0", "").encode(errors="replace").decode()
+
+
 def check_answer(answer: Any, *, count: int, dimensions: int) -> Vectors:
     """Return the answer as ``count`` float32 vectors.
 
