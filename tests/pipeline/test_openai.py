@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import formatdate
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +136,25 @@ def test_a_missing_key_is_a_misconfiguration(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(ProviderMisconfigured, match="api_key"):
         OpenAIProvider().embed(["one"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": "schlüssel"},
+        {"api_key": "key\n"},
+        {"base_url": "http://[::1/v1"},
+        {"base_url": "localhost:11434/v1"},
+        {"base_url": "http://"},
+        {"base_url": 7},
+    ],
+)
+def test_a_key_or_an_address_that_cannot_be_used_is_a_misconfiguration(options: dict[str, Any]) -> None:
+    defaults: dict[str, Any] = {"base_url": "http://127.0.0.1:9/v1", "api_key": "any", "attempts": 1}
+    provider = OpenAIProvider(**(defaults | options))
+
+    with pytest.raises(ProviderMisconfigured, match="OPENAI_API_KEY"):
+        provider.embed(["one"])
 
 
 @pytest.mark.parametrize(

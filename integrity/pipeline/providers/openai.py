@@ -28,6 +28,7 @@ DEFAULT_PAUSE = timedelta(seconds=20)
 _MISCONFIGURED = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
 _REJECTED = (openai.BadRequestError, openai.UnprocessableEntityError)
 TOO_LARGE = 413
+_CORRECT = "Correct base_url and api_key in INTEGRITY_EMBEDDING_PROVIDER, or OPENAI_BASE_URL and OPENAI_API_KEY."
 
 
 class OpenAIProvider:
@@ -69,7 +70,7 @@ class OpenAIProvider:
 
         Raises:
             RateLimited: status 429; carries Retry-After.
-            ProviderMisconfigured: status 401, 403 or 404, or no key.
+            ProviderMisconfigured: status 401, 403 or 404, no key, or a key or an address that cannot be used.
             InputRejected: status 400, 413 or 422.
             ProviderUnavailable: another status, no connection, or no answer in time.
             BadAnswer: not one usable vector per text.
@@ -103,9 +104,17 @@ class OpenAIProvider:
     @cached_property
     def _client(self) -> openai.OpenAI:
         try:
-            return openai.OpenAI(max_retries=0, **self._options)
-        except openai.OpenAIError as error:
-            raise ProviderMisconfigured(f"{_says(error)} Set INTEGRITY_EMBEDDING_PROVIDER's api_key.") from error
+            client = openai.OpenAI(max_retries=0, **self._options)
+        except Exception as error:  # of any kind: nothing but the settings has been looked at
+            raise ProviderMisconfigured(f"{_says(error)} {_CORRECT}") from error
+        if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
+            raise ProviderMisconfigured(
+                f"base_url is {str(client.base_url)!r}; it begins like http://localhost. {_CORRECT}"
+            )
+        headers = {**client.default_headers, **client.auth_headers}.values()
+        if not all(text.isascii() and text.isprintable() for text in headers if isinstance(text, str)):
+            raise ProviderMisconfigured(f"The key holds a character that no header can. {_CORRECT}")
+        return client
 
 
 def in_order(answer: CreateEmbeddingResponse, *, count: int) -> list[list[float]]:
