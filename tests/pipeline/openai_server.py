@@ -19,7 +19,7 @@ class Script:
     """What the next answers are; after the last one all is well.
 
     Each is a status with headers, or a word: ``hang``, ``drop``, ``short``, ``reordered``, ``doubled``, ``wide``,
-    ``nan``, ``html``, ``empty``.
+    ``nan``, ``huge``, ``html``, ``empty``, ``numbers``, ``unnumbered``, ``no list``.
     """
 
     answers: list[str | tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -72,9 +72,19 @@ class _Handler(BaseHTTPRequestHandler):
         data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
         if flaw == "nan":
             data[0]["embedding"][0] = float("nan")
+        if flaw == "huge":
+            data[0]["embedding"][0] = 10**400
         if flaw == "doubled":
             data[-1]["index"] = 0
-        changed = {"short": data[:-1], "reordered": data[::-1], "empty": []}.get(flaw, data)
+        if flaw == "unnumbered":
+            data[0]["index"] = None
+        changed = {
+            "short": data[:-1],
+            "reordered": data[::-1],
+            "empty": [],
+            "numbers": [0, 1],
+            "no list": 7,
+        }.get(flaw, data)
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return {"object": "list", "data": changed, "model": body["model"], "usage": usage}
 

@@ -116,7 +116,9 @@ def test_a_refused_key_or_model_is_ours(remote: OpenAIProvider, script: Script, 
         remote.embed(["one"])
 
 
-@pytest.mark.parametrize("flaw", ["short", "doubled", "nan", "html", "empty"])
+@pytest.mark.parametrize(
+    "flaw", ["short", "doubled", "nan", "huge", "html", "empty", "numbers", "unnumbered", "no list"]
+)
 def test_an_unusable_answer_is_refused(remote: OpenAIProvider, script: Script, flaw: str) -> None:
     script.answers = [flaw]
 

@@ -79,7 +79,7 @@ def check_answer(answer: Any, *, count: int, dimensions: int) -> Vectors:
     """
     try:
         vectors = np.asarray(answer, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadAnswer(f"The provider's answer is not made of vectors: {error}.") from error
     if vectors.ndim == 2 and vectors.shape[0] == count and vectors.shape[1] != dimensions:
         raise ProviderMisconfigured(

@@ -88,7 +88,7 @@ class OpenAIProvider:
             raise kind(_says(error)) from error
         except openai.APIConnectionError as error:
             raise ProviderUnavailable(_says(error)) from error
-        except (openai.OpenAIError, ValueError, AttributeError) as error:
+        except (openai.OpenAIError, ValueError, AttributeError, OverflowError) as error:
             raise BadAnswer(f"The provider's answer cannot be read: {_says(error)}") from error
         return check_answer(in_order(answer, count=len(texts)), count=len(texts), dimensions=self.dimensions)
 
@@ -121,11 +121,15 @@ def in_order(answer: CreateEmbeddingResponse, *, count: int) -> list[list[float]
     """Return the vectors in the order of the texts, by the ``index`` that each one carries.
 
     Raises:
-        BadAnswer: the indexes are not exactly those of the texts.
+        BadAnswer: they are no list of vectors, or the indexes are not exactly those of the texts.
     """
     data = getattr(answer, "data", None) or ()  # the SDK hands on whatever came with status 200
-    found = {item.index: item.embedding for item in data}
-    if sorted(found) != list(range(count)) or len(data) != count:
+    try:
+        found = {item.index: item.embedding for item in data}
+        is_whole = sorted(found) == list(range(count)) and len(data) == count
+    except (AttributeError, TypeError) as error:
+        raise BadAnswer(f"The provider's answer cannot be read: {_says(error)}") from error
+    if not is_whole:
         raise BadAnswer(f"The provider answered {count} texts with {len(data)} vectors.")
     return [found[index] for index in range(count)]
 
