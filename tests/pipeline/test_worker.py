@@ -307,6 +307,17 @@ def test_too_many_requests_count_against_no_message_and_stop_all_workers(library
     assert Breaker(name=library.provider.model).permit() is None
 
 
+@pytest.mark.parametrize("asked", [timedelta.max, timedelta(days=10_000_000)])
+def test_nobody_is_asked_to_wait_for_more_than_ten_minutes(library: Library, asked: timedelta) -> None:
+    library.upload("text")
+
+    library.work(provider=Scripted(answers=[RateLimited("slow down", retry_after=asked)]))
+
+    in_time = "BETWEEN clock_timestamp() + interval '9 min' AND clock_timestamp() + interval '10 min'"
+    assert fetch(f"SELECT vt {in_time} FROM {library.queue.table}") == [(True,)]
+    assert fetch(f"SELECT until {in_time} FROM integrity_breaker") == [(True,)]
+
+
 def test_a_refused_key_stops_all_workers_and_counts_against_no_message(library: Library) -> None:
     library.upload("text")
 

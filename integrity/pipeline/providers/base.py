@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from integrity.exceptions import IntegrityAppError
 
 Vectors: TypeAlias = NDArray[np.float32]
 """One row per text, in the order of the texts."""
+
+SHORTEST_PAUSE: Final = timedelta(seconds=1)
+LONGEST_PAUSE: Final = timedelta(minutes=10)
 
 
 class Provider(Protocol):
@@ -49,8 +52,9 @@ class RateLimited(ProviderUnavailable):
     """It asks to be called less often. No message is at fault: none of them has failed."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        """``retry_after`` counts as 1 s at least and as 10 minutes at most."""
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = min(max(retry_after, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 class ProviderMisconfigured(ProviderUnavailable):

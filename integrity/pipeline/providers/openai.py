@@ -22,8 +22,6 @@ from integrity.pipeline.providers.base import (
     check_answer,
 )
 
-SHORTEST_PAUSE = timedelta(seconds=1)
-LONGEST_PAUSE = timedelta(minutes=10)  # whatever Retry-After asks for
 DEFAULT_PAUSE = timedelta(seconds=20)
 _MISCONFIGURED = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
 _REJECTED = (openai.BadRequestError, openai.UnprocessableEntityError)
@@ -138,14 +136,13 @@ def retry_after(headers: Any) -> timedelta:
     """How long the server asks us to wait: ``Retry-After`` in seconds or as a date."""
     given = headers.get("retry-after", "")
     try:
-        pause = timedelta(seconds=float(given))
+        return timedelta(seconds=float(given))
     except (ValueError, OverflowError):
         try:
             # Against the server's own clock: ours may be wrong.
-            pause = parsedate_to_datetime(given) - parsedate_to_datetime(headers.get("date", ""))
+            return parsedate_to_datetime(given) - parsedate_to_datetime(headers.get("date", ""))
         except (ValueError, TypeError):
-            pause = DEFAULT_PAUSE
-    return min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+            return DEFAULT_PAUSE
 
 
 def _says(error: Exception) -> str:
