@@ -405,7 +405,7 @@ def test_an_unforeseen_error_of_a_provider_does_not_end_the_worker(library: Libr
     assert library.work(provider=Scripted(answers=[ZeroDivisionError("a bug")])) == {"retry": 1}
 
 
-@pytest.mark.parametrize("error", [InputRejected, ProviderMisconfigured, ProviderUnavailable, ValueError])
+@pytest.mark.parametrize("error", [InputRejected, ProviderMisconfigured, ProviderUnavailable])
 def test_whatever_a_provider_says_of_its_failure_is_kept(library: Library, error: type[Exception]) -> None:
     library.upload("text")
     provider = Scripted(answers=[error("\ud83d is half a character, \0 is none") for _ in range(5)])
