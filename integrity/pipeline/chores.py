@@ -19,7 +19,7 @@ from integrity.backends.sql import SQL
 from integrity.pipeline.orphans import purge_orphans
 from integrity.pipeline.reconcile import reconcile
 from integrity.pipeline.retention import remove_old
-from integrity.pipeline.serving import files_to_serve, serve_finished
+from integrity.pipeline.serving import serve_overdue
 from integrity.queue import KeyedQueue
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Chores:
     def __post_init__(self) -> None:
         self._next_look = 0.0
         self._does: dict[str, Callable[[], Any]] = {
-            "serve": self._serve,
+            "serve": lambda: len(serve_overdue(limit=1000, queue=self.queue)),
             "reconcile": lambda: reconcile(queue=self.queue, model=self.model),
             "orphans": lambda: purge_orphans(queue=self.queue),
             "retention": lambda: remove_old(queue=self.queue),
@@ -73,7 +73,3 @@ class Chores:
                 (f"{self.queue.name}: {name}", interval),
             )
         )
-
-    def _serve(self) -> int:
-        files = files_to_serve(limit=1000, using=self.queue.using)
-        return len(serve_finished(files, queue=self.queue))

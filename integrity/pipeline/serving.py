@@ -22,21 +22,63 @@ from integrity.signals import pipeline_step
 PATIENCE: Final = timedelta(seconds=5)
 
 
+# OFFSET 0 keeps the planner from joining all chunks of all files for the few that are asked for.
+_IS_COMPLETE: Final = SQL("""
+    NOT EXISTS (
+        SELECT 1 FROM file_chunks AS c
+        WHERE c.file_id = s.file_id AND c.version = s.current_version AND c.is_active
+          AND NOT EXISTS (
+              SELECT 1 FROM file_embeddings AS e WHERE e.chunk_id = c.id AND e.model_version = s.model OFFSET 0
+          )
+        OFFSET 0
+    )
+""")
+
+
 def serve_finished(files: Collection[UUID], *, queue: KeyedQueue) -> list[UUID]:
-    """Serve the current version of those of these files that have no message left and are complete."""
-    idle = _without_messages(files, queue=queue)
-    if not idle:
+    """Serve the current version of those of these files that have no message left and are complete.
+
+    Waits for no file that somebody holds: ``serve_overdue`` comes to it. Locks the others, and their rows in the
+    owner's table.
+    """
+    return _serve(_without_messages(files, queue=queue), using=queue.using)
+
+
+def serve_overdue(*, limit: int, queue: KeyedQueue) -> list[UUID]:
+    """Serve up to ``limit`` complete files that no worker has served; mark those as failed that wait for nobody.
+
+    Locks as ``serve_finished`` does.
+    """
+    return _serve(_overdue(limit=limit, queue=queue), using=queue.using)
+
+
+def _serve(files: Collection[UUID], *, using: str) -> list[UUID]:
+    if not files:
         return []
-    with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
-        get_rows(using=queue.using).fetch(
-            SQL("""
-                SELECT 1 FROM integrity_file_state WHERE file_id = ANY(%s::uuid[])
-                ORDER BY file_id FOR NO KEY UPDATE
-            """),
-            (idle,),
-        )
-        pipeline_step.send(sender=FileState, using=queue.using, step="version locked")
-        return serve_locked(idle, using=queue.using)
+    with get_rows(using=using).batch(lock_timeout=PATIENCE):
+        held = _hold(files, using=using)
+        pipeline_step.send(sender=FileState, using=using, step="version locked")
+        return serve_locked(held, using=using)
+
+
+def _hold(files: Collection[UUID], *, using: str) -> list[UUID]:
+    """Lock those of these files that nobody else holds, neither here nor in the owner's table."""
+    held = get_rows(using=using).fetch(
+        SQL("""
+            WITH free AS MATERIALIZED (
+                SELECT file_id FROM integrity_file_state WHERE file_id = ANY(%s::uuid[])
+                ORDER BY file_id FOR NO KEY UPDATE SKIP LOCKED
+            ), told AS MATERIALIZED (
+                SELECT id FROM course_files WHERE id IN (SELECT file_id FROM free)
+                ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+            )
+            SELECT file_id FROM free
+            WHERE file_id IN (SELECT id FROM told)
+               OR NOT EXISTS (SELECT 1 FROM course_files AS f WHERE f.id = free.file_id)
+        """),
+        (list(files),),
+    )
+    return [file for (file,) in held]
 
 
 def serve_locked(files: Collection[UUID], *, using: str) -> list[UUID]:
@@ -45,25 +87,18 @@ def serve_locked(files: Collection[UUID], *, using: str) -> list[UUID]:
     A file that waits for nothing but dead letters is marked as failed.
     """
     rows = get_rows(using=using)
-    # OFFSET 0 keeps the planner from joining all chunks of all files for the few of these.
     complete = [
         file
         for (file,) in rows.fetch(
-            SQL("""
+            compose(
+                """
                 UPDATE integrity_file_state AS s SET serving_version = current_version, updated_at = now()
                 WHERE file_id = ANY(%s::uuid[]) AND current_version > 0
-                  AND serving_version IS DISTINCT FROM current_version
-                  AND NOT EXISTS (
-                      SELECT 1 FROM file_chunks AS c
-                      WHERE c.file_id = s.file_id AND c.version = s.current_version AND c.is_active
-                        AND NOT EXISTS (
-                            SELECT 1 FROM file_embeddings AS e
-                            WHERE e.chunk_id = c.id AND e.model_version = s.model OFFSET 0
-                        )
-                      OFFSET 0
-                  )
+                  AND serving_version IS DISTINCT FROM current_version AND {is_complete}
                 RETURNING file_id
-            """),
+                """,
+                is_complete=_IS_COMPLETE,
+            ),
             (list(files),),
         )
     ]
@@ -72,14 +107,23 @@ def serve_locked(files: Collection[UUID], *, using: str) -> list[UUID]:
     return complete
 
 
-def files_to_serve(*, limit: int, using: str) -> list[UUID]:
-    """Files whose current version is not served yet."""
-    found = get_rows(using=using).fetch(
-        SQL("""
-            SELECT file_id FROM integrity_file_state
-            WHERE serving_version IS DISTINCT FROM current_version AND current_version > 0
-            ORDER BY updated_at LIMIT %s
-        """),
+def _overdue(*, limit: int, queue: KeyedQueue) -> list[UUID]:
+    """Files to be served, and files to be marked as failed. Whatever else waits must not stand in their way."""
+    found = get_rows(using=queue.using).fetch(
+        compose(
+            """
+            SELECT s.file_id FROM integrity_file_state AS s LEFT JOIN course_files AS f ON f.id = s.file_id
+            WHERE s.serving_version IS DISTINCT FROM s.current_version AND s.current_version > 0
+              AND ({is_complete} OR (
+                  f.embedding_status IS DISTINCT FROM 'failed'
+                  AND EXISTS (SELECT 1 FROM integrity_dead_letter AS d WHERE d.file_id = f.id AND d.closed_at IS NULL)
+                  AND NOT EXISTS (SELECT 1 FROM {table} AS q WHERE (q.message->>'file_id') = f.id::text)
+              ))
+            ORDER BY s.updated_at LIMIT %s
+            """,
+            is_complete=_IS_COMPLETE,
+            table=queue.table,
+        ),
         (limit,),
     )
     return [file for (file,) in found]

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from integrity.models import CourseFile
 from integrity.pipeline import (
     count_orphans,
     find_orphans,
@@ -20,7 +21,7 @@ from integrity.pipeline import (
     remove_old,
 )
 from integrity.pipeline.chores import Chores
-from integrity.pipeline.serving import serve_finished
+from integrity.pipeline.serving import serve_finished, serve_overdue
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
@@ -246,6 +247,42 @@ def test_a_version_whose_worker_died_before_it_was_served_is_served_by_a_chore(l
     Chores(queue=library.queue, model=library.provider.model).do_due()
 
     assert_complete(library, processed.file, version=1, chunks=1)
+
+
+def test_a_complete_file_is_served_by_a_chore_although_a_message_for_it_waits(library: Library) -> None:
+    processed = library.upload("text")
+    library.queue.send({"file_id": str(processed.file)}, delay=timedelta(hours=1))
+    library.work()
+
+    Chores(queue=library.queue, model=library.provider.model).do_due()
+
+    assert library.state(processed.file).serving_version == 1
+
+
+@pytest.mark.parametrize("held", ["integrity_file_state WHERE file_id", "course_files WHERE id"])
+def test_files_that_somebody_holds_keep_no_other_from_being_served(
+    library: Library, pgmq_database: Database, held: str
+) -> None:
+    files = [library.upload(text).file for text in ("one", "two")]
+    library.work()
+    execute("UPDATE integrity_file_state SET serving_version = NULL")
+
+    with pgmq_database.connect() as holder:
+        holder.execute(f"SELECT 1 FROM {held} = %s FOR UPDATE", [files[0]])
+        assert serve_overdue(limit=10, queue=library.queue) == [files[1]]
+
+    assert serve_overdue(limit=10, queue=library.queue) == [files[0]]
+
+
+def test_files_that_cannot_be_served_stand_in_nobodys_way_and_are_marked_as_failed_once(library: Library) -> None:
+    failed = library.upload("poison", "good").file
+    processed = library.upload("text").file
+    library.work(provider=Scripted(poison="poison"))
+    execute("UPDATE integrity_file_state SET serving_version = NULL")
+    execute("UPDATE course_files SET embedding_status = 'processing'")
+
+    assert [serve_overdue(limit=1, queue=library.queue) for _ in range(3)] == [[], [processed], []]
+    assert CourseFile.objects.get(pk=failed).embedding_status == "failed"
 
 
 def test_a_file_with_waiting_messages_is_not_served(library: Library) -> None:
