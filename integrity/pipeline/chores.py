@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from django.db import DatabaseError, InterfaceError
+
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL
 from integrity.pipeline.orphans import purge_orphans
@@ -51,14 +53,22 @@ class Chores:
         }
 
     def do_due(self) -> list[str]:
-        """Do the chores that are due and that nobody else does; return their names."""
+        """Do the chores that are due and that nobody else does; return their names.
+
+        One that fails is logged, and tried again when it is due again.
+        """
         if time.monotonic() < self._next_look:
             return []
         self._next_look = time.monotonic() + min([LOOK_EVERY, *(i.total_seconds() for i in self.intervals.values())])
-        claimed = [name for name in self.intervals if self._claim(name)]
-        for name in claimed:
+        return [name for name in self.intervals if self._claim(name) and self._do(name)]
+
+    def _do(self, name: str) -> bool:
+        try:
             log.info("%s: %s", name, self._does[name]())
-        return claimed
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The chore %s failed; the others go on: %s", name, error)
+            return False
+        return True
 
     def _claim(self, name: str) -> bool:
         interval = self.intervals[name]

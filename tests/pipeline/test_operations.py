@@ -230,6 +230,20 @@ def test_a_chore_that_is_due_is_done_once_by_whoever_asks_first(library: Library
     assert chores[1].do_due() == []
 
 
+def test_a_chore_that_fails_keeps_no_other_from_being_done(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    processed = library.upload(*words("text", 3))
+    library.queue.purge_queue()
+    execute("ALTER TABLE course_files RENAME TO mislaid")
+    try:
+        assert Chores(queue=library.queue, model=library.provider.model).do_due()[0] == "reconcile"
+    finally:
+        execute("ALTER TABLE mislaid RENAME TO course_files")
+
+    assert "The chore serve failed" in caplog.text
+    library.work()
+    assert_complete(library, processed.file, version=1, chunks=3)
+
+
 def test_workers_repair_a_purged_queue_by_themselves(library: Library) -> None:
     processed = library.upload(*words("text", 3))
     library.queue.purge_queue()
