@@ -40,7 +40,7 @@ PROBE_LEASE: Final = timedelta(minutes=2)
 
 
 class BreakerOpen(IntegrityAppError):
-    """The provider is not called, and did not recover when it was tried."""
+    """The provider is not called; perhaps it did not recover when it was tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,21 @@ class Breaker:
         Raises:
             BreakerOpen: a probe has failed, and it is not time for the next one.
         """
-        shut = self._rows().filter(state=State.OPEN, openings__gt=1, until__gt=Now()).first()
+        self._require_none(openings__gt=1, why="since it failed again when it was tried")
+
+    def require_closed(self) -> None:
+        """Make sure that there is nothing to wait for, or that a probe is due or under way.
+
+        Raises:
+            BreakerOpen: it is not time for a probe.
+        """
+        self._require_none(openings__gt=0, why="until it is tried again, since it failed")
+
+    def _require_none(self, *, openings__gt: int, why: str) -> None:
+        shut = self._rows().filter(state=State.OPEN, openings__gt=openings__gt, until__gt=Now()).first()
         if shut is not None:
             raise BreakerOpen(
-                f"The provider of {self.name} is not called, since it failed again when it was tried: {shut.reason} "
+                f"The provider of {self.name} is not called, {why}: {shut.reason} "
                 "What waits stays in the queue. Repair the provider, then start the worker again."
             )
 

@@ -99,6 +99,15 @@ class Worker:
         with suppress(DatabaseError, InterfaceError):  # other workers' chores will do it
             self._serve(more=False)
 
+    def run_once(self) -> None:
+        """Handle one batch, if there is one.
+
+        Raises:
+            BreakerOpen: messages wait for a provider that is not called.
+        """
+        if not self.step() and not self.queue.is_empty():
+            self._breaker.require_closed()
+
     def step(self) -> int:
         """Do the chores that are due and handle one batch; return how many messages were read."""
         found = self._batch()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from django.db import connections
 
@@ -33,7 +29,8 @@ def run_workers(
     ``once``: one batch per worker. ``until_empty``: until the queue holds no message. Else until ``stop`` is set.
 
     Raises:
-        BreakerOpen: with ``until_empty``: messages wait for a provider that failed again when it was tried.
+        BreakerOpen: messages wait for a provider that is not called (``once``), or that failed again when it was
+            tried (``until_empty``).
         DatabaseError: with ``until_empty``: the database has failed for a minute.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
@@ -47,7 +44,8 @@ def run_workers(
         workers[0].chores = Chores(queue=queue, model=provider.model)
     faults: list[BaseException] = []
     threads = [
-        threading.Thread(target=_run, args=(worker, faults), kwargs={"once": once, "until_empty": until_empty})
+        # Daemons: who cannot wait for the batch in hand ends the process, and with it the workers.
+        threading.Thread(target=_run, args=(worker, faults, once, until_empty), daemon=True)
         for worker in workers
     ]
     for thread in threads:
@@ -59,27 +57,10 @@ def run_workers(
     return sum((worker.counts for worker in workers), Counter())
 
 
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and SIGINT set; the second signal acts as it would without us."""
-    stop = threading.Event()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _run(worker: Worker, faults: list[BaseException], *, once: bool, until_empty: bool) -> None:
+def _run(worker: Worker, faults: list[BaseException], once: bool, until_empty: bool) -> None:
     try:
         if once:
-            worker.step()
+            worker.run_once()
         else:
             worker.run(until_empty=until_empty)
     except BaseException as error:

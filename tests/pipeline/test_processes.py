@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import OperationalError, ProgrammingError, connection
@@ -35,6 +36,17 @@ def worker_process(database: Database, *options: str) -> Iterator[subprocess.Pop
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def worker_in_a_commit(database: Database, *options: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    """Run a worker on what waits; yield it and the connection that its first commit waits for."""
+    with database.connect() as blocker:
+        blocker.execute("SELECT 1 FROM file_chunks WHERE chunk_index = 0 FOR UPDATE")
+        with worker_process(database, *options) as process:
+            # It has read its messages, called the provider, and holds the file.
+            eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+            yield process, blocker
 
 
 def test_a_worker_ends_by_itself_when_the_queue_is_empty(library: Library, pgmq_database: Database) -> None:
@@ -76,23 +88,58 @@ def test_a_worker_that_is_asked_to_stop_ends_well(
     assert_complete(library, processed.file, version=1, chunks=5)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_worker_that_is_stopped_before_the_queue_is_empty_says_so(
+    library: Library, pgmq_database: Database, number: signal.Signals, code: int
+) -> None:
+    library.upload(*words("text", 50))
+
+    with worker_in_a_commit(pgmq_database, "--until-empty", "--batch-size=1") as (process, blocker):
+        process.send_signal(number)
+        blocker.rollback()
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (code, f"{50 - library.waiting()} done.\n")
+    assert err == "Interrupted. Nothing is lost: what was not done is read again.\n"
+
+
+def test_a_second_signal_ends_a_worker_at_once(library: Library, pgmq_database: Database) -> None:
+    library.upload(*words("text", 5))
+
+    with worker_in_a_commit(pgmq_database) as (process, _):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out, library.embedded_anywhere(), library.waiting()) == (143, "", 0, 5)
+
+
 def test_what_a_killed_worker_held_is_done_by_the_next_one(library: Library, pgmq_database: Database) -> None:
     processed = library.upload(*words("text", 5))
-    (chunk,) = library.chunks(processed.file)[:1]
 
-    with pgmq_database.connect() as blocker:
-        # The worker's commit waits for this lock: it has read its messages, called the provider, and holds the file.
-        blocker.execute("SELECT 1 FROM file_chunks WHERE id = %s FOR UPDATE", [chunk])
-        with worker_process(pgmq_database, "--batch-size=5") as process:
-            eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
-            process.kill()
-            process.wait(30)
+    with worker_in_a_commit(pgmq_database, "--batch-size=5") as (process, _):
+        process.kill()
+        process.wait(30)
     eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [])
 
     assert (library.embedded_anywhere(), library.waiting()) == (0, 5)
     library.let_leases_end()
     assert library.work() == {"done": 5}
     assert_complete(library, processed.file, version=1, chunks=5)
+
+
+def test_a_single_batch_that_the_provider_is_not_to_be_called_for_is_no_success(
+    library: Library, call: Callable[..., CommandResult], settings: Settings
+) -> None:
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    assert call("embedding_worker", "--once").out == "Nothing to do.\n"
+    library.upload("text")
+    CircuitBreaker.objects.update(state="open", openings=1, until=Now() + timedelta(hours=1), reason="no such key.")
+
+    result = call("embedding_worker", "--once")
+
+    assert (result.code, result.out, library.waiting()) == (2, "", 1)
+    assert "is not called, until it is tried again, since it failed: no such key. What waits stays" in result.err
 
 
 def test_a_lost_connection_in_the_middle_is_opened_again(library: Library) -> None:

@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 
 from integrity import conf
 from integrity.management.base import CLEAN, IntegrityCommand
+from integrity.management.stopping import stopping
 from integrity.pipeline import job_queue, run_workers
-from integrity.pipeline.workers import stopped_by_signals
 
 
 class Command(IntegrityCommand):
@@ -35,17 +35,20 @@ class Command(IntegrityCommand):
         )
 
     def run(self, **options: Any) -> int:
-        with stopped_by_signals() as stop:
+        with stopping() as stop:
             counts = run_workers(
                 queue=job_queue(name=options["queue"], using=options["database"]),
                 concurrency=options["concurrency"],
                 batch_size=options["batch_size"],
                 once=options["once"],
                 until_empty=options["until_empty"],
-                stop=stop,
+                stop=stop.wanted,
             )
         done = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()) if number)
         self.stdout.write(f"{done or 'Nothing to do'}.")
+        if stop.received and (options["once"] or options["until_empty"]):  # else it ran until it was told to stop
+            self.stderr.write(f"Interrupted. {self.if_interrupted}")
+            return stop.exit_code
         return CLEAN
 
 
