@@ -50,16 +50,19 @@ class Queue:
         return archive_table(self.name)
 
     def create(self) -> None:
-        """Create the queue where it is missing. Takes PGMQ's advisory lock on the queue's name."""
-        self.rows.fetch(SQL("SELECT pgmq.create(%s::text)"), (self.name,))
+        """Create the queue where it is missing. Takes PGMQ's advisory lock on the queue's name, if it is."""
+        # PGMQ's own function would take SHARE on a queue that is there, and all senders would wait behind that.
+        if not self.exists():
+            self.rows.fetch(SQL("SELECT pgmq.create(%s::text)"), (self.name,))
 
     def drop(self) -> bool:
         """Drop the queue with its messages and its archive; return whether it was there."""
         return bool(self.rows.value(SQL("SELECT pgmq.drop_queue(%s::text)"), (self.name,)))
 
     def exists(self) -> bool:
-        """Whether the queue's table is there."""
-        return self.rows.value(SQL("SELECT to_regclass(%s)"), (str(self.table),)) is not None
+        """Whether the queue's two tables are there."""
+        both = SQL("SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL")
+        return bool(self.rows.value(both, (str(self.table), str(self.archived))))
 
     def require(self) -> None:
         """Make sure that there is something to work on.

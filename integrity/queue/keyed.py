@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
-from integrity.backends.sql import SQL, compose, joined
+from integrity.backends import get_catalogue
+from integrity.backends.postgresql.session import patiently
+from integrity.backends.sql import SQL, compose, identifier, joined
 from integrity.queue.install import InstallationRefused
 from integrity.queue.leased import LeasedQueue
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +39,51 @@ class KeyedQueue(LeasedQueue):
         return f"q_{self.name.lower()}_key"
 
     def create(self) -> None:
-        """Create the queue and its index where they are missing. Building the index takes SHARE on the queue.
+        """Create the queue and its index where they are missing; where nothing is, no lock is taken.
+
+        Building the index takes SHARE ROW EXCLUSIVE on the queue. While others hold it, senders wait at most
+        ``INTEGRITY_LOCK_TIMEOUT`` at a time.
 
         Raises:
-            InstallationRefused: messages with the same key are waiting already.
+            InstallationRefused: messages with the same key are waiting already, or another index has the name.
+            LockNotFree: others went on holding the queue.
         """
         super().create()
-        statement = compose(
-            "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} ({fields})",
-            index=self.index,
-            table=self.table,
-            fields=joined(", ", (text_of(field) for field in self.key)),
-        )
+        if self.is_keyed():
+            return
         try:
-            with transaction.atomic(using=self.using):
-                self.rows.execute(statement)
+            patiently(self.rows.connection, self._create_index, table=str(self.table), say=log.info)
         except IntegrityError as error:
             raise InstallationRefused(
                 f"Queue {self.name!r} holds several messages with the same {', '.join(self.key)}. "
                 "Let its workers empty it, or archive the duplicates, then run install_pgmq again."
             ) from error
+        if not self.is_keyed():
+            raise InstallationRefused(
+                f"The index {self.index} of queue {self.name!r} is not a valid unique one on "
+                f"{', '.join(self.key)}. Run: DROP INDEX pgmq.{identifier(self.index)}; then install_pgmq again."
+            )
+
+    def is_keyed(self) -> bool:
+        """Whether an index, whatever its name, sees to it that no two messages with the same key wait."""
+        keys = tuple(f"(message ->> '{field}'::text)" for field in self.key)
+        indexes = get_catalogue(using=self.using).indexes(str(self.table))
+        return any(
+            index.unique and index.valid and index.keys == keys and index.predicate is None and index.nulls_distinct
+            for index in indexes
+        )
+
+    def _create_index(self) -> None:
+        # A lock that conflicts with itself: of two who create at once, the second finds the index.
+        self.rows.execute(compose("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table=self.table))
+        self.rows.execute(
+            compose(
+                "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} ({fields})",
+                index=self.index,
+                table=self.table,
+                fields=joined(", ", (text_of(field) for field in self.key)),
+            )
+        )
 
     def send_missing(self, messages: SQL, params: Sequence[Any] = ()) -> list[int]:
         """Send what a query yields in its only column, ``message jsonb``, unless its key is waiting already."""

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from django.db import connection, connections
 
-from integrity.backends import UnsupportedDatabase
-from integrity.queue import InstallationRefused, KeyedQueue, Queue, find_installation, install, shipped_version
+from integrity.backends import UnsupportedDatabase, get_catalogue
+from integrity.backends.postgresql.session import LockNotFree
+from integrity.pipeline import job_queue
+from integrity.queue import (
+    InstallationRefused,
+    KeyedQueue,
+    LeasedQueue,
+    Queue,
+    find_installation,
+    install,
+    shipped_version,
+)
 from integrity.queue.install import PgmqMissing, require_installation
 from tests.commands import CommandResult
 from tests.databases import Database
@@ -149,3 +160,66 @@ def test_waiting_duplicates_are_named_and_nothing_is_half_done(keyed: KeyedQueue
     with psycopg.connect(pgmq_database.url) as other:
         found = other.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [[twice.index]])
         assert found.fetchall() == []
+
+
+def test_installing_again_waits_for_no_transaction_that_has_sent(
+    keyed: KeyedQueue, pgmq_database: Database, call: Callable[..., CommandResult]
+) -> None:
+    job_queue().create()
+    with pgmq_database.connect() as other, connection.cursor() as cursor:
+        other.execute("SELECT pgmq.send('embeddings'::text, '{}'::jsonb), pgmq.send('keyed'::text, '{}'::jsonb)")
+        cursor.execute("SET lock_timeout = '1ms'")
+
+        assert call("install_pgmq").code == 0
+        keyed.create()
+
+
+def test_a_key_for_a_queue_that_is_in_use_does_not_make_its_senders_wait(
+    queue: LeasedQueue, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrity.backends.postgresql.session._TRIES", 2)
+    with pgmq_database.connect() as other:
+        other.execute("SELECT pgmq.send('letters'::text, '{}'::jsonb)")
+
+        with pytest.raises(LockNotFree, match=r"pgmq\.send"):
+            KeyedQueue(name=queue.name, key=("thing",)).create()
+
+
+def test_of_many_who_give_a_queue_its_key_at_once_one_does(queue: LeasedQueue) -> None:
+    barrier, keyed = threading.Barrier(4), KeyedQueue(name=queue.name, key=("thing",))
+
+    def run(_: int) -> bool:
+        barrier.wait()
+        try:
+            keyed.create()
+            return keyed.is_keyed()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(run, range(4))] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "columns", ["(msg_id)", "((message->>'thing'))", "((message->>'thing')) WHERE vt > '2020-01-01'"]
+)
+def test_an_index_of_the_name_that_is_no_key_is_refused(queue: LeasedQueue, columns: str) -> None:
+    keyed = KeyedQueue(name=queue.name, key=("thing",))
+    with connection.cursor() as cursor:
+        unique = "UNIQUE" if "WHERE" in columns else ""
+        cursor.execute(f"CREATE {unique} INDEX {keyed.index} ON pgmq.q_letters {columns}")
+
+    with pytest.raises(InstallationRefused, match=r'DROP INDEX pgmq\."q_letters_key"'):
+        keyed.create()
+
+
+def test_a_key_under_another_name_counts(queue: LeasedQueue) -> None:
+    keyed = KeyedQueue(name=queue.name, key=("owner", "thing"))
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX theirs ON pgmq.q_letters ((message->>'owner'), (message->>'thing'))")
+
+    keyed.create()
+
+    assert [index.name for index in get_catalogue(using="default").indexes(str(keyed.table)) if index.keys[1:]] == [
+        "theirs"
+    ]
