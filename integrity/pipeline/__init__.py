@@ -31,7 +31,7 @@ from __future__ import annotations
 from integrity.pipeline.breaker import BreakerOpen
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.dead import Redriven, open_letters, redrive
-from integrity.pipeline.jobs import job_queue
+from integrity.pipeline.jobs import QueueElsewhere, job_queue
 from integrity.pipeline.orphans import Orphan, count_orphans, find_orphans, purge_orphans
 from integrity.pipeline.process import InvalidText, Processed, UnknownFile, cancel_jobs, delete_file, process_file
 from integrity.pipeline.reconcile import reconcile
@@ -50,6 +50,7 @@ __all__ = [
     "Orphan",
     "Paragraphs",
     "Processed",
+    "QueueElsewhere",
     "Redriven",
     "Removed",
     "SearchUnavailable",

@@ -11,11 +11,16 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS
 
 from integrity import conf
+from integrity.exceptions import IntegrityAppError
 from integrity.models import DeadLetter
 from integrity.queue import KeyedQueue, Lease, Message
 
 JOB_TYPE: Final = "generate_embedding"
 LARGEST_MESSAGE: Final = 1_000_000  # bytes; ours have about 200, the original's carry a chunk's text
+
+
+class QueueElsewhere(IntegrityAppError):
+    """The queue and the files are in different databases, so that no transaction can hold both."""
 
 
 class Job(NamedTuple):
@@ -46,6 +51,21 @@ def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> Keye
     """Return the queue of embedding jobs: one job per chunk and model, cancelled by file."""
     name = conf.embedding_queue() if name is None else name
     return KeyedQueue(name=name, using=using, key=("file_id", "chunk_id", "model"))
+
+
+def queue_beside(queue: KeyedQueue | None, *, using: str) -> KeyedQueue:
+    """Return the queue, by default the one that the settings name, in the database of the files.
+
+    Raises:
+        QueueElsewhere: it is in another one.
+    """
+    queue = queue or job_queue(using=using)
+    if queue.using != using:
+        raise QueueElsewhere(
+            f"Queue {queue.name!r} is in database {queue.using!r}, the files are in {using!r}: "
+            f"give using={queue.using!r}, or the queue of {using!r}."
+        )
+    return queue
 
 
 def parse(message: Message, *, model: str) -> Job | BadMessage:

@@ -19,7 +19,7 @@ from integrity.exceptions import IntegrityAppError
 from integrity.models import CourseFile, DeadLetter, FileState
 from integrity.models.fields import uuid7
 from integrity.pipeline.chunking import Chunker, Paragraphs
-from integrity.pipeline.jobs import JOB_TYPE, job_queue
+from integrity.pipeline.jobs import JOB_TYPE, queue_beside
 from integrity.pipeline.providers import default_model
 from integrity.pipeline.serving import serve_locked
 from integrity.pipeline.states import lock_to_change
@@ -70,6 +70,7 @@ def process_file(
 
     Raises:
         InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store.
+        QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: ``course_files`` has no such row.
     """
     chunker = chunker or Paragraphs()
@@ -79,7 +80,7 @@ def process_file(
     _require_storable(pieces, file=file)
     model = model or default_model()
     digest = content_hash(pieces, chunker=chunker.name if text is not None else "", model=model)
-    queue = queue or job_queue(using=using)
+    queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         state = lock_to_change(file, model=model, using=using)
         if state.content_hash == digest:
@@ -94,9 +95,10 @@ def delete_file(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
     Retention removes the chunks later. The row in ``course_files`` is the owner's and stays. Locks the file.
 
     Raises:
+        QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: ``course_files`` has no such row.
     """
-    queue = queue or job_queue(using=using)
+    queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         state = lock_to_change(file, model="", using=using)
         deleted = replace_version(state, [], model=state.model, digest="", queue=queue)
@@ -108,8 +110,11 @@ def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
     """Archive every message about a file, those being worked on included; return how many.
 
     Its chunks stay active: reconciling would send them again. Use ``delete_file`` to take the file out for good.
+
+    Raises:
+        QueueElsewhere: the queue is not in the database ``using``.
     """
-    queue = queue or job_queue(using=using)
+    queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         lock_to_change(file, model="", using=using)
         return queue.cancel(str(file), outcome="cancelled")

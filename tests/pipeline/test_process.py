@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -10,7 +11,15 @@ from django.db import transaction
 from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
 from integrity.models.fields import uuid7
-from integrity.pipeline import InvalidText, UnknownFile, cancel_jobs, delete_file, process_file
+from integrity.pipeline import (
+    InvalidText,
+    QueueElsewhere,
+    UnknownFile,
+    cancel_jobs,
+    delete_file,
+    job_queue,
+    process_file,
+)
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
@@ -191,5 +200,13 @@ def test_a_file_that_is_not_there_is_refused(library: Library) -> None:
         library.upload("text", file=uuid7())
     with pytest.raises(UnknownFile):
         delete_file(file=uuid7(), queue=library.queue)
+
+    assert fetch("SELECT 1 FROM integrity_file_state") == []
+
+
+@pytest.mark.parametrize("change", [partial(process_file, chunks=["text"]), delete_file, cancel_jobs])
+def test_a_queue_in_another_database_than_the_files_is_refused(library: Library, change: Callable[..., object]) -> None:
+    with pytest.raises(QueueElsewhere, match="give using='other'"):
+        change(file=new_file(), queue=job_queue(using="other"))
 
     assert fetch("SELECT 1 FROM integrity_file_state") == []
