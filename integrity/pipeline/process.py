@@ -113,11 +113,15 @@ def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
 
     Raises:
         QueueElsewhere: the queue is not in the database ``using``.
+        UnknownFile: there is neither a message about it nor a row in ``course_files``.
     """
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         lock_to_change(file, model="", using=using)
-        return queue.cancel(str(file), outcome="cancelled")
+        cancelled = queue.cancel(str(file), outcome="cancelled")
+        if not cancelled:  # a file that is gone may have left some
+            _require_file(file, using=using)
+        return cancelled
 
 
 def content_hash(pieces: Sequence[str], *, chunker: str, model: str) -> str:

@@ -57,7 +57,8 @@ def measure(*, queue: KeyedQueue) -> Status:
             archived=queue.archived,
         )
     )
-    waiting = FileState.objects.using(queue.using).exclude(serving_version=F("current_version"))
+    versions = FileState.objects.using(queue.using).filter(current_version__gt=0)
+    waiting = versions.exclude(serving_version=F("current_version"))
     dead = open_letters(queue=queue).order_by().values_list("reason").annotate(Count("pk")).order_by("reason")
     breakers = CircuitBreaker.objects.using(queue.using).exclude(state=CircuitBreaker.State.CLOSED)
     return Status(

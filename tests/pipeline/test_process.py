@@ -18,6 +18,7 @@ from integrity.pipeline import (
     cancel_jobs,
     delete_file,
     job_queue,
+    measure,
     process_file,
 )
 from tests.commands import CommandResult
@@ -167,6 +168,14 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
     assert (library.waiting(), len(library.chunks(processed.file))) == (0, 3)
 
 
+def test_jobs_that_a_file_left_can_be_cancelled_and_count_for_no_version(library: Library) -> None:
+    gone = uuid7()
+    library.send(job_type="generate_embedding", file_id=str(gone), chunk_id=str(uuid7()))
+
+    assert cancel_jobs(file=gone, queue=library.queue) == 1
+    assert measure(queue=library.queue).waiting_files == 0
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -200,6 +209,8 @@ def test_a_file_that_is_not_there_is_refused(library: Library) -> None:
         library.upload("text", file=uuid7())
     with pytest.raises(UnknownFile):
         delete_file(file=uuid7(), queue=library.queue)
+    with pytest.raises(UnknownFile):
+        cancel_jobs(file=uuid7(), queue=library.queue)
 
     assert fetch("SELECT 1 FROM integrity_file_state") == []
 
