@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from integrity.backends import get_rows
-from integrity.backends.sql import compose
+from integrity.backends.sql import SQL, array
 from integrity.models import DeadLetter
 from integrity.pipeline.process import PATIENCE, enqueue_missing
 from integrity.pipeline.states import lock_to_write
@@ -27,8 +28,9 @@ class Redriven:
     """What became of dead letters that were to be sent again."""
 
     sent: int = 0
+    """Jobs, one for each chunk; a chunk whose job is waiting already gets none."""
     superseded: int = 0
-    """Their chunk is replaced or has its vector by now: closed."""
+    """Letters whose chunk is replaced or has its vector by now: closed."""
     impossible: int = 0
     """They never were a job: they stay open."""
 
@@ -50,17 +52,22 @@ def redrive(
 ) -> Redriven:
     """Send the chunks of dead letters again, at most ``rate`` a second; each letter is closed with its resolution.
 
-    A letter is only as good as its version: where the file has changed since, nothing is sent. Locks some files at
-    a time, against change only.
+    A letter is only as good as its version: where the file has changed since, nothing is sent. All letters of a chunk
+    are closed together. Locks some files at a time, against change only.
+
+    Raises:
+        QueueMissing: there is no such queue.
+        UnsupportedDatabase: this is not PostgreSQL.
     """
+    queue.require()
     stop = stop or threading.Event()
     per_batch = _PER_BATCH if rate is None else max(1, min(_PER_BATCH, round(rate)))
     sent = superseded = 0
     letters = open_letters(queue=queue, reason=reason)
     impossible = letters.filter(chunk_id=None).count()
-    wanted = list(letters.exclude(chunk_id=None).values_list("pk", flat=True)[:limit])
+    wanted = list(letters.exclude(chunk_id=None).values_list("pk", flat=True))[:limit]
     for start in range(0, len(wanted), per_batch):
-        if start and rate is not None and stop.wait(per_batch / rate):
+        if start and rate is not None and not dry_run and stop.wait(per_batch / rate):
             break
         batch = wanted[start : start + per_batch]
         counts = _send(batch, queue=queue, dry_run=dry_run)
@@ -71,23 +78,41 @@ def redrive(
 def _send(letters: list[int], *, queue: KeyedQueue, dry_run: bool) -> Redriven:
     """Close these letters and enqueue what is still wanted; a dry run does the same and rolls it back."""
     using = queue.using
-    rows = DeadLetter.objects.using(using).filter(pk__in=letters, closed_at=None)
+    chosen = DeadLetter.objects.using(using).filter(pk__in=letters, closed_at=None)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
-        chunks = [chunk for chunk in rows.values_list("chunk_id", flat=True) if chunk is not None]
-        files = {file for (file,) in _chunks("file_id", chunks, using=using)}
+        chunks = [chunk for chunk in chosen.values_list("chunk_id", flat=True) if chunk is not None]
+        files = _files(chunks, using=using)
         lock_to_write(files, using=using)
         pipeline_step.send(sender=DeadLetter, using=using, step="letters locked")
-        live = {chunk for (chunk,) in _chunks("id", chunks, using=using)}
-        sent = rows.filter(chunk_id__in=live).update(closed_at=Now(), resolution="redriven")
-        superseded = rows.exclude(chunk_id__in=live).update(closed_at=Now(), resolution="superseded")
-        if enqueue_missing(sorted(files), queue=queue, among=sorted(live)):
+        wanted = _without_vector(chunks, using=using)
+        # Whatever else is open about these chunks would keep their jobs from being sent.
+        still_open = DeadLetter.objects.using(using).filter(chunk_id__in=chunks, closed_at=None)
+        still_open.filter(chunk_id__in=wanted).update(closed_at=Now(), resolution="redriven")
+        superseded = still_open.update(closed_at=Now(), resolution="superseded")
+        sent = enqueue_missing(files, queue=queue, among=wanted)
+        if sent:
             notify(queue)
         if dry_run:
             transaction.set_rollback(True, using=using)
     return Redriven(sent=sent, superseded=superseded)
 
 
-def _chunks(column: Literal["id", "file_id"], chunks: list[UUID], *, using: str) -> list[tuple[UUID]]:
-    """A column of those of these chunks that are active."""
-    statement = compose("SELECT {column} FROM file_chunks WHERE is_active AND id = ANY(%s::uuid[])", column=column)
-    return get_rows(using=using).fetch(statement, (chunks,))
+def _files(chunks: Sequence[UUID], *, using: str) -> list[UUID]:
+    found = get_rows(using=using).fetch(
+        SQL("SELECT DISTINCT file_id FROM file_chunks WHERE is_active AND id = ANY(%s::uuid[]) ORDER BY 1"),
+        (array(chunks),),
+    )
+    return [file for (file,) in found]
+
+
+def _without_vector(chunks: Sequence[UUID], *, using: str) -> list[UUID]:
+    """Those of these chunks that are active and have no vector of their file's model."""
+    found = get_rows(using=using).fetch(
+        SQL("""
+            SELECT c.id FROM file_chunks AS c JOIN integrity_file_state AS s ON s.file_id = c.file_id
+            WHERE c.is_active AND c.version = s.current_version AND c.id = ANY(%s::uuid[])
+              AND NOT EXISTS (SELECT 1 FROM file_embeddings AS e WHERE e.chunk_id = c.id AND e.model_version = s.model)
+        """),
+        (array(chunks),),
+    )
+    return [chunk for (chunk,) in found]

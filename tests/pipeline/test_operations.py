@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from integrity.models import CourseFile
 from integrity.pipeline import (
+    Redriven,
     count_orphans,
     find_orphans,
     measure,
@@ -128,6 +130,15 @@ def test_reconciling_takes_on_what_somebody_else_made(library: Library) -> None:
     assert_complete(library, file, version=1, chunks=5)
 
 
+def buried_twice(library: Library) -> UUID:
+    """Bury a chunk twice, since somebody had sent its job in the original's shape as well; return it."""
+    (chunk,) = library.chunks(library.upload("poison").file)
+    library.send(job_type="generate_embedding", chunk_id=str(chunk))
+    library.work(provider=Scripted(poison="poison"))
+    assert len(library.letters()) == 2
+    return chunk
+
+
 def test_dead_letters_are_sent_again_and_closed(library: Library) -> None:
     processed = library.upload("poison", "good")
     library.work(provider=Scripted(poison="poison"))
@@ -149,6 +160,47 @@ def test_a_dead_letter_of_a_replaced_version_is_not_sent_again(library: Library)
     assert redrive(queue=library.queue).superseded == 1
     assert (library.waiting(), library.letters()) == (0, [])
     assert library.state(processed.file).current_version == 1
+
+
+def test_a_dead_letter_whose_chunk_has_its_vector_by_now_is_superseded(library: Library) -> None:
+    chunk = buried_twice(library)
+    library.send(job_type="generate_embedding", chunk_id=str(chunk))
+    library.work()
+
+    assert redrive(queue=library.queue) == Redriven(superseded=2)
+    assert (library.waiting(), library.letters()) == (0, [])
+
+
+def test_the_letters_of_one_chunk_are_closed_together_and_one_job_is_sent(library: Library) -> None:
+    buried_twice(library)
+
+    assert redrive(queue=library.queue, limit=1) == Redriven(sent=1)
+    assert (library.waiting(), library.letters()) == (1, [])
+
+
+def test_a_chunk_whose_job_is_waiting_is_not_sent_again(library: Library) -> None:
+    file = library.upload("poison").file
+    library.work(provider=Scripted(poison="poison"))
+    (chunk,) = library.chunks(file)
+    names = {"file_id": str(file), "chunk_id": str(chunk), "model": library.provider.model}
+    library.send(job_type="generate_embedding", **names)
+
+    assert redrive(queue=library.queue) == Redriven()
+    assert (library.waiting(), library.letters()) == (1, [])
+
+
+def test_a_dry_run_takes_no_time_between_its_batches(library: Library) -> None:
+    library.upload("poison one", "poison two")
+    library.work(provider=Scripted(poison="poison"))
+    stop = threading.Event()
+    stop.set()  # who waits is stopped
+
+    assert redrive(queue=library.queue, rate=1, dry_run=True, stop=stop).sent == 2
+    assert redrive(queue=library.queue, rate=1, stop=stop).sent == 1
+
+
+def test_a_limit_may_be_larger_than_any_number_of_the_database(library: Library, call: Call) -> None:
+    assert call("embedding_queue", "redrive", "--limit", "9" * 20).code == 0
 
 
 def test_a_new_version_closes_the_dead_letters_of_the_old_one(library: Library) -> None:
