@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, DataError, transaction
 
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
+from integrity.backends.fault import words
 from integrity.backends.postgresql_only import require_postgresql
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, compose
 from integrity.exceptions import IntegrityAppError
-from integrity.pipeline.providers import Provider, check_answer, get_provider
+from integrity.pipeline.providers import (
+    Provider,
+    ProviderError,
+    ProviderUnavailable,
+    check_answer,
+    get_provider,
+)
+from integrity.pipeline.vectors import WrongDimensions
 
 _MOST: Final = 1000
 _SETTINGS: Final = {
@@ -49,21 +57,44 @@ def search(*, query: str, k: int = 10, provider: Provider | None = None, using: 
         ProviderError: the query could not be embedded.
         SearchUnavailable: the database has no pgvector.
         UnsupportedDatabase: it is not PostgreSQL.
+        WrongDimensions: the stored vectors of the provider's model have another length than its own.
     """
     if not query.strip() or not 1 <= k <= _MOST:
         raise InvalidSearch(f"Give a query that is not blank, and a number of results from 1 to {_MOST}.")
     provider = provider or get_provider()
-    vector = check_answer(provider.embed([query]), count=1, dimensions=provider.dimensions)[0]
+    vector = _embed(query, provider=provider)
     _require_pgvector(using=using)
+    try:
+        return _nearest(vector, model=provider.model, k=k, using=using)
+    except DataError as error:
+        raise WrongDimensions(
+            f"{provider.model} makes vectors of {provider.dimensions} numbers, and the stored ones have other lengths: "
+            f"{words(error)} Correct INTEGRITY_EMBEDDING_PROVIDER, or process the files again."
+        ) from error
+
+
+def _embed(query: str, *, provider: Provider) -> list[float]:
+    try:
+        answer = provider.embed([query])
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise ProviderUnavailable(f"The query could not be embedded: {type(error).__name__}: {words(error)}") from error
+    numbers: list[float] = check_answer(answer, count=1, dimensions=provider.dimensions)[0].tolist()
+    return numbers
+
+
+def _nearest(vector: list[float], *, model: str, k: int, using: str) -> list[Hit]:
     rows = get_rows(using=using)
     with transaction.atomic(using=using):
         for name, value in _SETTINGS.items():
             rows.fetch(SQL("SELECT set_config(%s, %s, TRUE)"), (name, value))
         found = rows.fetch(
-            SQL("""
+            compose(
+                """
                 WITH nearest AS MATERIALIZED (
                     SELECT c.id, c.file_id, c.version, c.chunk_index, c.content,
-                           e.embedding <=> %s::real[]::vector AS distance
+                           {embedding} <=> %s::real[]::vector AS distance
                     FROM file_embeddings AS e
                     JOIN file_chunks AS c ON c.id = e.chunk_id
                     JOIN integrity_file_state AS s ON s.file_id = c.file_id AND s.serving_version = c.version
@@ -71,13 +102,21 @@ def search(*, query: str, k: int = 10, provider: Provider | None = None, using: 
                     ORDER BY distance LIMIT %s
                 )
                 SELECT id, file_id, version, chunk_index, content, 1 - distance FROM nearest ORDER BY distance, id
-            """),
-            (vector.tolist(), provider.model, k),
+                """,
+                embedding=_embedding(using=using),
+            ),
+            (vector, model, k),
         )
     return [
         Hit(chunk=chunk, file=file, version=version, chunk_index=index, content=content, score=score)
         for chunk, file, version, index, content, score in found
     ]
+
+
+def _embedding(*, using: str) -> SQL:
+    """The column as a vector: where pgvector came after our tables, it is still an array."""
+    types = {column.name: column.type for column in get_catalogue(using=using).columns("file_embeddings")}
+    return SQL("e.embedding::vector" if types.get("embedding", "").endswith("[]") else "e.embedding")
 
 
 def _require_pgvector(*, using: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from integrity.backends import UnsupportedDatabase
-from integrity.pipeline import InvalidSearch, SearchUnavailable, delete_file, search
+from integrity.pipeline import InvalidSearch, SearchUnavailable, WrongDimensions, delete_file, search
+from integrity.pipeline.providers import InputRejected, ProviderUnavailable
 from integrity.pipeline.providers.offline import OfflineProvider
 from integrity.pipeline.search import Hit
 from tests.databases import Database
-from tests.pipeline.library import Library, execute, fetch, words
+from tests.pipeline.library import DIMENSIONS, Library, execute, fetch, words
+from tests.pipeline.providers import Scripted
 from tests.pipeline.stage import Actor
 
 
@@ -105,3 +107,32 @@ def test_a_server_without_the_extension_says_so(library: Library) -> None:
             find(library, "text")
     finally:
         execute("RESET search_path")
+
+
+@pytest.mark.usefixtures("pgvector")
+def test_vectors_that_are_still_arrays_are_searched_as_well(own_library: Library) -> None:
+    execute("ALTER TABLE file_embeddings ALTER embedding TYPE real[] USING embedding::real[]")
+    own_library.upload("cats purr at night", "rockets fly to the moon")
+    own_library.work()
+
+    assert find(own_library, "a rocket to the moon")[0].content == "rockets fly to the moon"
+
+
+def test_whatever_a_provider_raises_becomes_an_error_of_providers(library: Library) -> None:
+    refused, broken = InputRejected("not this"), KeyError("data")
+
+    with pytest.raises(InputRejected):
+        search(query="text", provider=Scripted(answers=[refused]))
+    with pytest.raises(ProviderUnavailable, match="KeyError: 'data'"):
+        search(query="text", provider=Scripted(answers=[broken]))
+
+
+@pytest.mark.usefixtures("pgvector")
+def test_a_provider_with_other_dimensions_than_the_stored_vectors_is_refused(library: Library) -> None:
+    library.upload("text")
+    library.work()
+    longer = Scripted(dimensions=DIMENSIONS + 1)
+    execute("UPDATE file_embeddings SET model_version = %s", longer.model)
+
+    with pytest.raises(WrongDimensions, match=rf"makes vectors of {DIMENSIONS + 1} numbers"):
+        search(query="text", provider=longer)
