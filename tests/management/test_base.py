@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,6 +18,9 @@ from integrity.dedupe.progress import Progress
 from integrity.exceptions import IntegrityAppError
 from integrity.management.base import IntegrityCommand
 from integrity.management.progress import lines
+from integrity.pipeline import job_queue
+from integrity.queue import install
+from tests.commands import CommandResult
 from tests.databases import Database
 
 
@@ -149,6 +153,37 @@ def test_what_only_the_owner_may_do_says_so(reader: str) -> None:
     line = fault_of(execute("ALTER TABLE embedding ADD COLUMN more text"))
 
     assert "must be owner of table embedding" in line
+
+
+def test_a_read_only_database_says_what_to_change(
+    postgres_database: Database, call: Callable[..., CommandResult]
+) -> None:
+    install(using="default")
+    job_queue().create()
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    connection.close()
+
+    cancel = f"embedding_queue cancel --file {uuid4()}"
+    for arguments in (cancel, "install_pgmq --queue more", "dedupe_embeddings"):
+        result = call(*arguments.split())
+        assert (result.code, len(result.err.splitlines())) == (2, 1), result
+        assert "Connect to the primary" in result.err
+
+
+@pytest.mark.parametrize(
+    ("statement", "advice"),
+    [
+        ("DO $$ BEGIN RAISE 'not on Fridays'; END $$", "not on Fridays. A trigger or function"),
+        ("DO $$ BEGIN ASSERT 1 = 2; END $$", "assertion failed. A trigger or function"),
+        ("SELECT pgmq_read()", "function pgmq_read() does not exist. Check that it is the right database"),
+        ("SELECT NULL::no_such_type", 'type "no_such_type" does not exist. Check that it is the right database'),
+        ("SELECT 1 FROM pg_class GROUP BY relname FOR UPDATE", "with GROUP BY clause. This PostgreSQL, or this kind"),
+    ],
+)
+def test_what_the_database_refuses_is_one_line(postgres_database: Database, statement: str, advice: str) -> None:
+    assert advice in fault_of(execute(statement))
 
 
 def test_a_read_only_file_says_what_to_change(sqlite_database: Database) -> None:

@@ -199,8 +199,8 @@ def test_a_dry_run_takes_no_time_between_its_batches(library: Library) -> None:
     assert redrive(queue=library.queue, rate=1, stop=stop).sent == 1
 
 
-def test_a_limit_may_be_larger_than_any_number_of_the_database(library: Library, call: Call) -> None:
-    assert call("embedding_queue", "redrive", "--limit", "9" * 20).code == 0
+def test_a_limit_may_be_larger_than_any_number_of_the_database(library: Library) -> None:
+    assert redrive(queue=library.queue, limit=10**20) == Redriven()
 
 
 def test_a_new_version_closes_the_dead_letters_of_the_old_one(library: Library) -> None:

@@ -12,6 +12,21 @@ from integrity.backends.fault import Fault, words
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
+_RAISED = "A trigger or function of this database says so: ask whoever made it."
+_LACKING = "Check that it is the right database and search_path, and that its extensions are the ones needed."
+_ADVICE = {
+    "25006": "Connect to the primary, as a role and to a database without default_transaction_read_only.",
+    "P0001": _RAISED,  # RAISE EXCEPTION
+    "P0004": _RAISED,  # ASSERT
+    "42883": _LACKING,  # no such function or operator
+    "42704": _LACKING,  # no such type, role or other object
+    "0A000": "This PostgreSQL, or this kind of table, cannot do that.",
+}
+_TOO_LONG = {  # both end the session
+    "25P03": "Raise idle_in_transaction_session_timeout for this role.",
+    "25P04": "Raise transaction_timeout for this role.",
+}
+
 _TABLE_LIKE = re.compile(r"permission denied for (?:table|view|materialized view|foreign table) (?P<name>.+)$")
 
 
@@ -20,13 +35,15 @@ def explain(error: Exception, connection: BaseDatabaseWrapper) -> Fault | None:
     state = getattr(error.__cause__, "sqlstate", None)
     if state == INSUFFICIENT_PRIVILEGE:
         return Fault(message=f"Database {connection.alias!r}: {_denied(error, connection)}")
+    said = f"Database {connection.alias!r}: {words(Exception(_first_line(error)))}"
     if state in UNDEFINED:
-        said = words(Exception(_first_line(error)))
         return Fault(
-            message=f"Database {connection.alias!r}: {said} Check that it is the right database and search_path; "
+            message=f"{said} Check that it is the right database and search_path; "
             "`manage.py migrate` makes or adopts the tables."
         )
-    return None
+    if state in _TOO_LONG:
+        return Fault(message=f"{said} {_TOO_LONG[state]}", interrupted=True)
+    return Fault(message=f"{said} {_ADVICE[state]}") if state in _ADVICE else None
 
 
 def _denied(error: Exception, connection: BaseDatabaseWrapper) -> str:
