@@ -31,6 +31,7 @@ from __future__ import annotations
 from integrity.pipeline.breaker import BreakerOpen
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.dead import Redriven, open_letters, redrive
+from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.jobs import QueueElsewhere, job_queue
 from integrity.pipeline.orphans import Orphan, count_orphans, find_orphans, purge_orphans
 from integrity.pipeline.process import InvalidText, Processed, UnknownFile, cancel_jobs, delete_file, process_file
@@ -38,7 +39,6 @@ from integrity.pipeline.reconcile import reconcile
 from integrity.pipeline.retention import Removed, remove_old
 from integrity.pipeline.search import Hit, InvalidSearch, SearchUnavailable, search
 from integrity.pipeline.status import Status, measure
-from integrity.pipeline.vectors import WrongDimensions
 from integrity.pipeline.workers import run_workers
 
 __all__ = [

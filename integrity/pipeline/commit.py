@@ -14,11 +14,9 @@ from django.db import DataError, IntegrityError
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL
 from integrity.models import FileState
-from integrity.pipeline.copying import can_copy, copy_vectors
 from integrity.pipeline.providers import Vectors
 from integrity.pipeline.states import lock_chunks_to_write
 from integrity.pipeline.triage import LiveJob
-from integrity.pipeline.vectors import insert_vectors
 from integrity.queue import KeyedQueue
 from integrity.signals import pipeline_step
 
@@ -39,6 +37,10 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
         jobs: distinct messages; two of them may name the same chunk.
         vectors: one row per job.
     """
+    # Not above: they need psycopg, which a project on SQLite has not, and its `manage.py` reads this file.
+    from integrity.pipeline.copying import can_copy, copy_vectors
+    from integrity.pipeline.vectors import insert_vectors
+
     if can_copy(using=queue.using):
         # All rows or none. If none, what can be stored is inserted, or the same error comes again.
         with suppress(IntegrityError, DataError):

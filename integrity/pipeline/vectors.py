@@ -14,12 +14,10 @@ import numpy as np
 import psycopg
 from django.db import connections
 
-from integrity.backends import get_rows
-from integrity.backends.sql import SQL, array
-from integrity.exceptions import IntegrityAppError
+from integrity.backends.sql import array
 from integrity.models.fields import uuid7
 from integrity.pipeline.arrays import NumbersDumper, vectors_dumper
-from integrity.pipeline.providers import Provider, Vectors
+from integrity.pipeline.providers import Vectors
 
 _AS_VECTORS: Final = "SELECT * FROM unnest(%(ids)s::uuid[], %(chunks)s::uuid[], %(vectors)s)"
 _AS_NUMBERS: Final = """
@@ -35,10 +33,6 @@ _INSERT: Final = """
     ON CONFLICT (chunk_id, model_version) DO NOTHING
     RETURNING chunk_id
 """
-
-
-class WrongDimensions(IntegrityAppError):
-    """The provider's vectors do not fit into the column."""
 
 
 def insert_vectors(*, chunks: Sequence[UUID], vectors: Vectors, model: str, using: str) -> set[UUID]:
@@ -64,28 +58,3 @@ def insert_vectors(*, chunks: Sequence[UUID], vectors: Vectors, model: str, usin
             },
         )
         return {chunk for (chunk,) in cursor.fetchall()}
-
-
-def column_dimensions(*, using: str) -> int | None:
-    """How many numbers ``file_embeddings.embedding`` takes; None where any number fits."""
-    found = get_rows(using=using).fetch(
-        SQL("""
-            SELECT NULLIF(atttypmod, -1) FROM pg_catalog.pg_attribute
-            WHERE attrelid = to_regclass('file_embeddings') AND attname = 'embedding'
-        """)
-    )
-    return found[0][0] if found else None
-
-
-def require_dimensions(provider: Provider, *, using: str) -> None:
-    """Make sure that what the provider makes can be stored.
-
-    Raises:
-        WrongDimensions: the column takes vectors of another length.
-    """
-    wanted = column_dimensions(using=using)
-    if wanted not in (None, provider.dimensions):
-        raise WrongDimensions(
-            f"{provider.model} makes vectors of {provider.dimensions} numbers, file_embeddings.embedding takes "
-            f"{wanted}. Choose a provider with {wanted} dimensions, or change the column's type first."
-        )

@@ -8,8 +8,8 @@ from collections import Counter
 from django.db import connections
 
 from integrity.pipeline.chores import Chores
+from integrity.pipeline.dimensions import require_dimensions
 from integrity.pipeline.providers import Provider, get_provider
-from integrity.pipeline.vectors import require_dimensions
 from integrity.pipeline.worker import Worker
 from integrity.queue import KeyedQueue
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from django.db import connections, transaction
 
 from integrity.backends import get_rows
@@ -46,6 +45,5 @@ def wait_for_message(queue: Queue, *, patience: timedelta) -> bool:
     """
     connection: Any = connections[queue.using]
     connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
     with connection.wrap_database_errors:
-        return any(True for _ in raw.notifies(timeout=patience.total_seconds(), stop_after=1))
+        return any(True for _ in connection.connection.notifies(timeout=patience.total_seconds(), stop_after=1))

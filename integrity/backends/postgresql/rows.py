@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -32,6 +31,8 @@ class PostgreSQLRows(Rows):
         yield
 
     def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
+        from psycopg import ClientCursor  # not above: this file is read where SQLite is all there is
+
         # Re-checking under locks needs each statement to see what was committed before it: a stricter default
         # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
         isolation = ["TRANSACTION ISOLATION LEVEL READ COMMITTED"] if outermost else []
@@ -45,7 +46,7 @@ class PostgreSQLRows(Rows):
         commands = [*isolation, *(f"LOCAL {name} = {value}" for name, value in settings.items())]
         # Together in one round trip, which only a cursor that sends no parameters can do.
         connection: Any = self.connection
-        with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
+        with connection.wrap_database_errors, ClientCursor(connection.connection) as cursor:
             cursor.execute("; ".join(f"SET {command}" for command in commands))
 
     @contextmanager

@@ -1,0 +1,113 @@
+"""What `pip install` of the app brings is all that it imports; optional packages wait until they are used."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from project.local import CHECKOUT
+
+NEED_MORE = {
+    "integrity.pipeline.arrays": "psycopg",
+    "integrity.pipeline.copying": "psycopg",
+    "integrity.pipeline.vectors": "psycopg",
+    "integrity.pipeline.providers.openai": "openai",
+}
+"""Modules that import a package which is not installed with the app, and which nothing else imports at its top."""
+
+STORY = """
+import json, pkgutil, sys
+
+ABSENT = json.loads(sys.argv[1])
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+
+import django
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "own.sqlite3"}},
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    INSTALLED_APPS=[
+        "django.contrib.admin",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+        "integrity",
+    ],
+    INTEGRITY_SYSTEMS=["embeddings", "clustering", "patterns", "workflows", "files"],
+)
+django.setup()
+
+import integrity
+
+need_more = {}
+for module in pkgutil.walk_packages(integrity.__path__, "integrity."):
+    try:
+        __import__(module.name)
+    except ModuleNotFoundError as error:
+        need_more[module.name] = error.name
+
+call_command("migrate", verbosity=0)
+call_command("audit", stdout=sys.stderr)
+try:
+    call_command("embedding_queue", "status")
+except CommandError as error:
+    need_more["embedding_queue"] = str(error)
+json.dump(need_more, sys.stdout)
+"""
+
+
+def installed_with(requirements: Iterable[str]) -> set[str]:
+    """The distributions that pip installs for these requirements, by canonical name."""
+    found: set[str] = set()
+    waiting = [Requirement(requirement) for requirement in requirements]
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        if name not in found and (wanted.marker is None or wanted.marker.evaluate({"extra": ""})):
+            found.add(name)
+            waiting += map(Requirement, requires(name) or ())
+    return found
+
+
+def test_without_optional_packages_the_app_starts_and_says_what_it_needs(tmp_path: Path) -> None:
+    declared = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["dependencies"]
+    present = {"integrity", *installed_with(declared)}
+    absent = [
+        package
+        for package, owners in packages_distributions().items()
+        if not present.intersection(map(canonicalize_name, owners))
+    ]
+
+    told = subprocess.run(
+        [sys.executable, "-c", STORY, json.dumps(absent)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 0, told.stderr
+    needed = json.loads(told.stdout)
+    assert "needs PostgreSQL" in needed.pop("embedding_queue")
+    assert needed == NEED_MORE
