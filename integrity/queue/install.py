@@ -24,7 +24,7 @@ _COMMENT = "PGMQ {version}, installed from the SQL of the Python package pgmq"
 
 
 class PgmqMissing(IntegrityAppError):
-    """This database has no PGMQ."""
+    """This database has no PGMQ, or this Python has no SQL of it."""
 
 
 class InstallationRefused(IntegrityAppError):
@@ -42,7 +42,11 @@ class Installation:
 
 
 def shipped_version() -> str:
-    """The version of the SQL in the Python package, such as ``1.13.0``."""
+    """The version of the SQL in the Python package, such as ``1.13.0``.
+
+    Raises:
+        PgmqMissing: the package is not installed.
+    """
     return _shipped("VERSION").strip()
 
 
@@ -86,6 +90,7 @@ def install(*, using: str) -> Installation:
 
     Raises:
         InstallationRefused: the database has an older PGMQ, or does not let us create schemas.
+        PgmqMissing: the Python package with its SQL is not installed, and is needed here.
         UnsupportedDatabase: it is not PostgreSQL.
     """
     if found := find_installation(using=using):
@@ -156,4 +161,8 @@ def _require_create(*, using: str) -> None:
 
 
 def _shipped(name: str) -> str:
-    return (files("pgmq") / "sql" / name).read_text(encoding="utf-8")
+    try:
+        folder = files("pgmq")
+    except ModuleNotFoundError as error:
+        raise PgmqMissing("PGMQ's SQL comes with the Python package pgmq. Run: pip install pgmq.") from error
+    return (folder / "sql" / name).read_text(encoding="utf-8")

@@ -79,9 +79,7 @@ def read_qdrant(*, location: str, collection: str) -> Iterator[Record]:
         from qdrant_client import QdrantClient
         from qdrant_client.http.exceptions import ApiException
     except ImportError as error:
-        raise SourceUnreadable(
-            "Reading Qdrant takes qdrant-client. Install it: pip install -r requirements-optional.txt"
-        ) from error
+        raise SourceUnreadable("Reading Qdrant takes qdrant-client. Run: pip install qdrant-client.") from error
     try:
         where: dict[str, Any] = {"url": location} if "://" in location else {"path": _existing(location)}
         client = QdrantClient(check_compatibility=False, **where)

@@ -53,6 +53,7 @@ settings.configure(
         "django.contrib.sessions",
         "integrity",
     ],
+    INTEGRITY_EMBEDDING_PROVIDER={"name": "openai"},
     INTEGRITY_SYSTEMS=["embeddings", "clustering", "patterns", "workflows", "files"],
 )
 django.setup()
@@ -68,11 +69,24 @@ for module in pkgutil.walk_packages(integrity.__path__, "integrity."):
 
 call_command("migrate", verbosity=0)
 call_command("audit", stdout=sys.stderr)
-try:
-    call_command("embedding_queue", "status")
-except CommandError as error:
-    need_more["embedding_queue"] = str(error)
-json.dump(need_more, sys.stdout)
+
+from integrity.exceptions import IntegrityAppError
+from integrity.pipeline.providers import get_provider
+from integrity.queue import shipped_version
+from integrity.writes.sources import read_qdrant
+
+refused = []
+for part in (
+    lambda: call_command("embedding_queue", "status"),
+    get_provider,
+    shipped_version,
+    lambda: next(read_qdrant(location=".", collection="patterns")),
+):
+    try:
+        part()
+    except (CommandError, IntegrityAppError) as error:
+        refused.append(str(error))
+json.dump([need_more, refused], sys.stdout)
 """
 
 
@@ -108,6 +122,11 @@ def test_without_optional_packages_the_app_starts_and_says_what_it_needs(tmp_pat
     )
 
     assert told.returncode == 0, told.stderr
-    needed = json.loads(told.stdout)
-    assert "needs PostgreSQL" in needed.pop("embedding_queue")
-    assert needed == NEED_MORE
+    need_more, refused = json.loads(told.stdout)
+    assert need_more == NEED_MORE
+    for words, message in zip(
+        ("needs PostgreSQL", "No module named 'openai'", "pip install pgmq", "pip install qdrant-client"),
+        refused,
+        strict=True,
+    ):
+        assert words in message
