@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from integrity.admin.paging import EstimatedPaginator
-from integrity.backends import get_catalogue
+from integrity.backends import UnsupportedDatabase, get_catalogue
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -90,7 +90,7 @@ def tables_of(request: HttpRequest, *, using: str) -> frozenset[str]:
     if using not in known:
         try:
             known[using] = get_catalogue(using=using).tables()
-        except OperationalError as error:
+        except (OperationalError, UnsupportedDatabase) as error:
             known[using] = frozenset()
             messages.error(request, f"Database {using!r} cannot be read: {' '.join(str(error).split())}")
     return known[using]

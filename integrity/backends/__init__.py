@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.audit_queries import AuditQueries
 from integrity.backends.base import (
@@ -50,7 +51,7 @@ def get_catalogue(*, using: str) -> Catalogue:
     """Return the catalogue of a database alias.
 
     Raises:
-        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+        UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
     connection = _supported(using)
     return _CATALOGUES[connection.vendor](connection)
@@ -60,7 +61,7 @@ def get_rows(*, using: str) -> Rows:
     """Return the row statements of a database alias.
 
     Raises:
-        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+        UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
     connection = _supported(using)
     return _ROWS[connection.vendor](connection)
@@ -70,15 +71,20 @@ def get_audit_queries(*, using: str) -> AuditQueries:
     """Return what an audit may ask of a database alias.
 
     Raises:
-        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+        UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
     return _AUDIT_QUERIES[_supported(using).vendor](get_rows(using=using))
 
 
-def _supported(using: str) -> BaseDatabaseWrapper:
-    connection = connections[using]
+def _supported(using: str) -> Any:
+    connection: Any = connections[using]
     if connection.vendor not in _ROWS:
         raise UnsupportedDatabase(
             f"Database {using!r} is {connection.display_name}; this app knows PostgreSQL (15 or later) and SQLite."
+        )
+    if connection.Database.__name__ == "psycopg2":
+        raise UnsupportedDatabase(
+            f"Database {using!r} is reached with psycopg2; this app needs psycopg 3. "
+            "Run: pip install 'psycopg[binary]'. Django prefers it once it is there."
         )
     return connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from integrity.models import Embedding
@@ -68,3 +69,12 @@ def test_a_table_that_vanishes_while_it_is_compared_is_told_in_words(browser: Cl
     html = browser.get(f"{ADMIN}/embedding/{row.pk}/duplicates/").content.decode()
 
     assert "lacks column" in html
+
+
+def test_a_database_that_the_app_does_not_know_is_told_of(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", "microsoft")
+
+    index = browser.get("/admin/")
+
+    assert "this app knows PostgreSQL" in index.content.decode()
+    assert "Embeddings" not in index.content.decode()
