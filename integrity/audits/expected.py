@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import UniqueConstraint
 
 from integrity.audits.words import key_in_words
-from integrity.dedupe.rule import DedupeRule, Key
+from integrity.dedupe.rule import Key, field_names
 from integrity.dedupe.target import Target
 
 
@@ -55,33 +55,19 @@ def constraint_name(target: Target) -> str:
         return constraint.name
     if constraint is not None:
         return constraint
-    return next((c.name for c in _unique_constraints(target.model) if _same(c, target.key, target.model)), "")
+    return next((c.name for c in _unique_constraints(target.model) if target.key.is_that_of(c, target.model)), "")
 
 
 def is_declared(*, model: Any, key: Key) -> bool:
     """Whether the model's own declaration makes the key unique: in Meta, or as a unique field."""
-    names = _names(model, key.fields)
-    if any(_same(constraint, key, model) for constraint in _unique_constraints(model)):
+    names = field_names(model, key.fields)
+    if any(key.is_that_of(constraint, model) for constraint in _unique_constraints(model)):
         return True
     if not names or key.condition is not None or not key.nulls_distinct:
         return False
-    together = (_names(model, fields) for fields in model._meta.unique_together)
+    together = (field_names(model, fields) for fields in model._meta.unique_together)
     return names in together or (len(names) == 1 and model._meta.get_field(next(iter(names))).unique)
 
 
 def _unique_constraints(model: Any) -> list[UniqueConstraint]:
     return [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
-
-
-def _same(constraint: UniqueConstraint, key: Key, model: Any) -> bool:
-    own = Key.of_rule(DedupeRule(model=model._meta.label, constraint=constraint), model)
-    if (own.condition, own.nulls_distinct) != (key.condition, key.nulls_distinct):
-        return False
-    if own.fields and key.fields:
-        return _names(model, own.fields) == _names(model, key.fields)
-    return own.expressions == key.expressions
-
-
-def _names(model: Any, fields: Any) -> frozenset[str]:
-    """Field names without ``_id``: both spellings are allowed."""
-    return frozenset(model._meta.get_field(name).name for name in fields)

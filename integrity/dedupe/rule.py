@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -140,6 +140,20 @@ class Key:
             condition=constraint.condition,
             nulls_distinct=constraint.nulls_distinct is not False,
         )
+
+    def is_that_of(self, constraint: UniqueConstraint, model: Any) -> bool:
+        """Whether a constraint makes just this unique: fields in any order, or expressions; the same rows and NULLs."""
+        own = Key.of_rule(DedupeRule(model=model._meta.label, constraint=constraint), model)
+        if (own.condition, own.nulls_distinct) != (self.condition, self.nulls_distinct):
+            return False
+        if own.fields and self.fields:
+            return field_names(model, own.fields) == field_names(model, self.fields)
+        return own.expressions == self.expressions
+
+
+def field_names(model: Any, names: Iterable[str]) -> frozenset[str]:
+    """Field names without ``_id``: both spellings are allowed."""
+    return frozenset(model._meta.get_field(name).name for name in names)
 
 
 def _bare(expression: Any) -> Any:

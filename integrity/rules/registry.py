@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db.models import Model
+from django.db.models import Model, UniqueConstraint
 
 from integrity import conf
-from integrity.dedupe.rule import DedupeRule
+from integrity.dedupe.rule import DedupeRule, Key
 from integrity.exceptions import IntegrityAppError
 
 _Model = TypeVar("_Model", bound=type[Model])
@@ -60,10 +60,14 @@ def get_rule(name: str) -> DedupeRule:
         raise UnknownRule(f"There is no rule {name!r}. Registered: {known}.") from None
 
 
-def rule_for(*, model: str, fields: tuple[str, ...]) -> DedupeRule | None:
-    """The active rule with this key, if there is one."""
-    wanted = (model.lower(), frozenset(fields))
-    return next((rule for rule in active_rules() if (rule.model.lower(), frozenset(rule.fields)) == wanted), None)
+def rule_for(*, model: type[Model], constraint: UniqueConstraint) -> DedupeRule | None:
+    """The active rule whose key is that of the constraint, if there is one.
+
+    Raises:
+        InvalidRule: a rule of the model does not fit it.
+    """
+    of_model = (rule for rule in active_rules() if rule.model.lower() == model._meta.label_lower)
+    return next((rule for rule in of_model if Key.of_rule(rule, model).is_that_of(constraint, model)), None)
 
 
 def active_rules() -> tuple[DedupeRule, ...]:

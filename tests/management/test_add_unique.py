@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Model, UniqueConstraint
+from django.db.models.functions import Upper
 
 from integrity.backends import get_catalogue
+from integrity.dedupe import DedupeRule, Latest
 from integrity.demo.data import make_dirty_data
+from integrity.rules import register, registry
 from project.embedded.binaries import find_binaries
 from tests.commands import CommandResult
 from tests.databases import Database
+from tests.ponies.models import Contact, Pony, Ribbon, Show
 
 Call = Callable[..., CommandResult]
 NAME = "unique_invocation_embedding_model"
@@ -56,6 +61,50 @@ def test_a_key_does_without_a_constraint_of_the_model(dirty: Database, call: Cal
 
     assert result.code == 0, result.err
     assert "by_place is in place" in result.out
+
+
+@pytest.fixture
+def forgotten_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test register rules that are forgotten afterwards."""
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+
+
+@pytest.mark.usefixtures("ponies", "forgotten_rules")
+def test_a_rule_that_names_its_constraint_is_the_one_for_it(call: Call) -> None:
+    unconstrained(Ribbon)
+    register(DedupeRule(model="ponies.Ribbon", constraint="one_ribbon_per_show", keep=(Latest("place"),)))
+    pony, show = Pony.objects.create(name="a"), Show.objects.create(name="a")
+    Ribbon.objects.bulk_create(Ribbon(pony=pony, show=show, place=place) for place in (1, 2))
+
+    result = call("add_unique", "ponies.Ribbon", "--constraint", "one_ribbon_per_show")
+
+    assert result.code == 0, result.err
+    assert [ribbon.place for ribbon in Ribbon.objects.all()] == [2]
+
+
+@pytest.mark.usefixtures("ponies", "forgotten_rules")
+@pytest.mark.parametrize("options", [{"constraint": "one_contact_per_address"}, {"fields": ("address",)}])
+def test_a_rule_of_another_key_removes_nothing(call: Call, options: dict[str, Any]) -> None:
+    unconstrained(Contact)
+    register(DedupeRule(model="ponies.Contact", **options))
+    upper = UniqueConstraint(Upper("address"), name="one_contact_in_capitals")
+    Contact.objects.bulk_create(Contact(address=address) for address in ("a", "A"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Contact._meta, "constraints", [*Contact._meta.constraints, upper])
+        result = call("add_unique", "ponies.Contact", "--constraint", "one_contact_in_capitals")
+
+    assert result.code == 2
+    assert "1 duplicate group" in result.err
+    assert Contact.objects.count() == 2
+
+
+def unconstrained(model: type[Model]) -> None:
+    """Make the model's table again, without its constraints."""
+    with pytest.MonkeyPatch.context() as patch, connection.schema_editor() as editor:
+        patch.setattr(model._meta, "constraints", [])
+        editor.delete_model(model)
+        editor.create_model(model)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Command(IntegrityCommand):
             milliseconds = round(conf.lock_timeout().total_seconds() * 1000)
             self.stdout.write(script(review, lock_timeout=f"{milliseconds}ms"))
             return CLEAN
-        rule = None if options["refuse"] else rule_for(model=model._meta.label, fields=tuple(constraint.fields))
+        rule = None if options["refuse"] else rule_for(model=model, constraint=constraint)
         outcome = add_unique_online(
             model=model, constraint=constraint, rule=rule, apps=apps, using=using, say=self._say
         )
