@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from django.apps.registry import Apps
 from django.db import models
+from django.db.models.expressions import ExpressionList
 
-from integrity.backends.unique import Outcome, Say, Wanted, get_unique
+from integrity.backends import get_catalogue
+from integrity.backends.unique import NotUnique, Outcome, Say, Wanted, get_unique
 from integrity.dedupe import DedupeRule
 from integrity.operations.removal import refuse_duplicates, remove_duplicates
 
@@ -31,8 +34,10 @@ def add_unique_online(
 
     Raises:
         DuplicatesRemain: there are duplicates that were not to be removed, or could not be.
-        IntegrityAppError: something else has the name, a privilege is missing, a lock was not free.
+        NotUnique: the table lacks a column of the key, something else has the name, or the database cannot hold it.
+        IntegrityAppError: a privilege is missing, a lock was not free.
     """
+    _require_columns(model, constraint, using=using)
     if rule is None:
         counted = DedupeRule(model=model._meta.label, constraint=constraint)
         settle: Callable[[], None] = partial(refuse_duplicates, counted, apps=apps, using=using)
@@ -45,3 +50,17 @@ def add_unique_online(
     if outcome is not None and outcome.accepted:
         say(f"{model._meta.db_table}: {outcome.name} was there already and is accepted")
     return outcome
+
+
+def _require_columns(model: type[models.Model], constraint: models.UniqueConstraint, *, using: str) -> None:
+    # SQLite takes a quoted name that it does not know for a text, and would index a constant.
+    parts: list[Any] = [p for p in ExpressionList(*constraint.expressions).flatten() if isinstance(p, models.F)]
+    names = (*constraint.fields, *(part.name for part in parts))
+    table = model._meta.db_table
+    have = {column.name.lower() for column in get_catalogue(using=using).columns(table)}
+    columns = [str(field.column) for field in model._meta.concrete_fields if {field.name, field.attname} & {*names}]
+    if missing := [name for name in columns if name.lower() not in have]:
+        raise NotUnique(
+            f"Table {table!r} of database {using!r} lacks {', '.join(map(repr, missing))}, which {constraint.name} is "
+            "on. Add the column; if it is inherited, constrain the parent's model."
+        )

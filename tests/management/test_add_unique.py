@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import Model, UniqueConstraint
-from django.db.models.functions import Upper
+from django.db.models.functions import Lower, Upper
 
 from integrity.backends import get_catalogue
 from integrity.dedupe import DedupeRule, Latest
@@ -19,7 +19,7 @@ from integrity.rules import register, registry
 from project.embedded.binaries import find_binaries
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.ponies.models import Contact, Pony, Ribbon, Show
+from tests.ponies.models import Contact, Pony, Ribbon, Show, Unicorn
 
 Call = Callable[..., CommandResult]
 NAME = "unique_invocation_embedding_model"
@@ -97,6 +97,32 @@ def test_a_rule_of_another_key_removes_nothing(call: Call, options: dict[str, An
     assert result.code == 2
     assert "1 duplicate group" in result.err
     assert Contact.objects.count() == 2
+
+
+@pytest.mark.usefixtures("ponies")
+def test_a_field_of_the_parents_table_is_no_key_of_the_childs(call: Call) -> None:
+    for tag in ("a", "b"):
+        Unicorn.objects.create(tag=tag, sparkle=1)
+
+    result = call("add_unique", "ponies.Unicorn", "--key", "tag")
+
+    assert result.code == 2
+    assert "Choose from: animal_ptr, sparkle" in result.err
+
+
+@pytest.mark.usefixtures("ponies")
+@pytest.mark.parametrize("key", [(("tag",), ()), ((), (Lower("tag"),))])
+def test_a_column_that_the_table_lacks_is_not_indexed(
+    call: Call, key: tuple[tuple[str, ...], tuple[Lower, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields, expressions = key
+    constraint = UniqueConstraint(*expressions, fields=fields, name="one_tag")
+    monkeypatch.setattr(Unicorn._meta, "constraints", [constraint])
+
+    result = call("add_unique", "ponies.Unicorn", "--constraint", "one_tag")
+
+    assert result.code == 2
+    assert "'ponies_unicorn' of database 'default' lacks 'tag'" in result.err
 
 
 def unconstrained(model: type[Model]) -> None:

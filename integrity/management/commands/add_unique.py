@@ -79,7 +79,7 @@ def _constraint(model: type[models.Model], options: dict[str, Any]) -> models.Un
 
 
 def _made(model: type[models.Model], names: list[str], name: str) -> models.UniqueConstraint:
-    fields = {field.name: field for field in model._meta.concrete_fields}
+    fields = {field.name: field for field in model._meta.local_concrete_fields}
     unknown = [field for field in names if field not in fields]
     if unknown:
         raise failure(f"{model._meta.label} has no field {', '.join(unknown)}. Choose from: {', '.join(fields)}.")
