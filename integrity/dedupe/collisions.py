@@ -7,12 +7,15 @@ key. To see what an index would say, it is asked about an *image* of the rows: t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from integrity.backends import Index, get_catalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, numbered, on
 from integrity.dedupe.stages import Stage
+
+_COLLATE = re.compile(r"\bCOLLATE\b", re.IGNORECASE)
 
 
 def mark_collisions(stage: Stage, indexes: Sequence[Index], *, root: Stage, rows: Rows) -> None:
@@ -130,7 +133,8 @@ def _image(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> SQL:
 def _reached(stage: Stage, index: Index) -> SQL:
     """Primary keys of rows that a moving row may meet under an index."""
     key = [column for column in index.columns if column is not None]
-    if len(key) == len(index.columns) and index.predicate is None and index.nulls_distinct:
+    as_columns = len(key) == len(index.columns) and not any(_COLLATE.search(part) for part in index.keys)
+    if as_columns and index.predicate is None and index.nulls_distinct:
         return _sharing(stage, key, [_new_value(stage, column) for column in key])
     return joined(
         " UNION ",

@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 from django.db import IntegrityError, connection
+from django.db.models import UniqueConstraint
+from django.db.models.functions import Collate
 from psycopg import IsolationLevel
 
 from integrity.backends.postgresql.definition import wanted_index
@@ -18,6 +20,7 @@ from tests.databases import Database
 from tests.operations.books import KEY, book_state, insert, make_table, some_books
 from tests.waiting import eventually
 
+IGNORES_CASE = "CREATE COLLATION ignores_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
 LEVELS = [IsolationLevel.READ_COMMITTED, IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]
 
 
@@ -195,6 +198,35 @@ def test_a_writer_without_rights_on_the_guard_is_guarded_too(guarded: Database) 
         put(own, 9000, "new")
         with pytest.raises(psycopg.errors.UniqueViolation):
             put(own, 9001, "new")
+
+
+@contextmanager
+def guarded_by(database: Database, collation: str, *, column: str = "") -> Iterator[psycopg.Connection]:
+    """A session where the isbn is to be unique under one collation, while its column has another."""
+    if not database.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'"):
+        pytest.skip("this server has no ICU, and without it collations agree on what is equal")
+    database.execute(IGNORES_CASE)
+    make_table()
+    if column:
+        database.execute(f"ALTER TABLE book ALTER COLUMN isbn TYPE varchar(20) COLLATE {column}")
+    some_books(3)
+    make_guard(UniqueConstraint(Collate("isbn", collation), name="one_per_shelf"))
+    with session(database) as own:
+        yield own
+
+
+def test_a_key_is_compared_by_the_constraints_collation(postgres_database: Database) -> None:
+    with guarded_by(postgres_database, "ignores_case") as own, pytest.raises(psycopg.errors.UniqueViolation) as refused:
+        put(own, 9000, "ISBN 2")
+
+    assert refused.value.diag.message_detail == "Key (isbn)=(ISBN 2) already exists."
+
+
+def test_a_key_is_not_compared_by_the_columns_collation(postgres_database: Database) -> None:
+    with guarded_by(postgres_database, "C", column="ignores_case") as own:
+        put(own, 9000, "ISBN 2")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            put(own, 9001, "ISBN 2")
 
 
 @pytest.mark.parametrize("level", LEVELS[:2])

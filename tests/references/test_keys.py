@@ -134,6 +134,25 @@ def test_children_for_whom_nulls_are_equal_collide_where_the_database_knows_that
     assert set(column(Slot, "contact_id")) == {1}
 
 
+@pytest.mark.usefixtures("same_contacts")
+def test_children_collide_by_the_collation_of_their_index(merge: Merge, ponies: Database) -> None:
+    collation = "NOCASE"
+    if ponies.vendor == "postgresql":
+        if not ponies.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'"):
+            pytest.skip("this server has no ICU, and without it collations agree on what is equal")
+        collation = "ignores_case"
+        ponies.execute(
+            "CREATE COLLATION ignores_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        )
+    ponies.execute(f"CREATE UNIQUE INDEX one_club ON ponies_membership (contact_id, club COLLATE {collation})")
+    for contact, club in ((1, "chess"), (2, "CHESS")):
+        Membership.objects.create(contact_id=contact, club=club, active=False)
+
+    run = merge(model="ponies.Contact", constraint="one_contact_per_address")
+
+    assert run.collisions == 1
+
+
 def test_a_rule_whose_constraint_holds_nulls_equal_finds_them(merge: Merge, ponies: Database) -> None:
     if ponies.vendor == "postgresql":
         ponies.execute("ALTER TABLE ponies_slot DROP CONSTRAINT one_contact_per_slot")

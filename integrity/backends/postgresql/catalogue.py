@@ -9,6 +9,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import Column, ForeignKey, Index
 
+COLLATION = """COALESCE((
+    SELECT ' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(l.collname)
+    FROM pg_catalog.pg_collation AS l JOIN pg_catalog.pg_namespace AS s ON s.oid = l.collnamespace
+    LEFT JOIN pg_catalog.pg_attribute AS o ON o.attrelid = i.indrelid AND o.attnum = i.indkey[n - 1]
+    WHERE l.oid = i.indcollation[n - 1] AND l.oid IS DISTINCT FROM o.attcollation), '')"""
+"""SQL for what ``pg_get_indexdef`` leaves out of part ``n`` of index ``i``: a collation that is not the column's."""
+
 _ON_DELETE = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 
@@ -62,7 +69,7 @@ class PostgreSQLCatalogue:
 
     def indexes(self, table: str) -> tuple[Index, ...]:
         rows = self._rows(
-            """
+            f"""
             SELECT c.relname, i.indisunique, i.indisprimary, i.indisvalid AND i.indisready,
                    pg_catalog.pg_get_expr(i.indpred, i.indrelid), k.conname IS NOT NULL,
                    NOT i.indnullsnotdistinct, COALESCE(k.condeferrable, FALSE),
@@ -71,14 +78,14 @@ class PostgreSQLCatalogue:
                          FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS p (attnum, position)
                          LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = p.attnum
                          ORDER BY p.position),
-                   ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, n, TRUE)
+                   ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, n, TRUE) || {COLLATION}
                          FROM generate_series(1, i.indnkeyatts) AS n)
             FROM pg_catalog.pg_index AS i
             JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
             LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
             WHERE i.indrelid = to_regclass(%s)
             ORDER BY c.relname
-            """,
+            """,  # noqa: S608 - constants of this file
             self._regclass(table),
         )
         return tuple(

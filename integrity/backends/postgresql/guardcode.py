@@ -103,7 +103,7 @@ def function_statement(
             ),
         ),
         take_over=joined(", ", (f"{name} = integrity_new.{name}" for name in p)),
-        key_text=literal(", ".join(e.replace("%%", "%") for e in key.expressions)),
+        key_text=literal(key.text.replace("%%", "%")),
         key_values=joined(", ", (f"COALESCE({new}::text, 'null')" for new in new_keys)),
     )
     return compose(

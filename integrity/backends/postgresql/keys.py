@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from integrity.backends.postgresql.catalogue import COLLATION
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.sql import SQL, compose, joined
 
@@ -15,6 +16,9 @@ class KeyParts:
     """Expressions are as PostgreSQL prints them, columns unqualified; percent signs are doubled."""
 
     expressions: tuple[SQL, ...]
+    """Each with the collation that the index compares by, where it is not the column's."""
+    text: SQL
+    """The key as PostgreSQL's messages have it."""
     classes: tuple[SQL, ...]
     """The operator class of each, schema-qualified."""
     columns: tuple[str, ...]
@@ -63,17 +67,18 @@ def key_parts(index: str, *, connection: BaseDatabaseWrapper) -> KeyParts:
     """Take a unique index apart, by its name."""
     rows, index = PostgreSQLRows(connection), connection.ops.quote_name(index)
     parts = rows.fetch(
-        SQL(
+        compose(
             """
-            SELECT pg_get_indexdef(i.indexrelid, k.n::int, FALSE),
+            SELECT pg_get_indexdef(i.indexrelid, n, FALSE), {collation},
                    quote_ident(s.nspname) || '.' || quote_ident(o.opcname), a.attname
             FROM pg_catalog.pg_index AS i
-            CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS k (n)
-            JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[k.n - 1]
+            CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS n
+            JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[n - 1]
             JOIN pg_catalog.pg_namespace AS s ON s.oid = o.opcnamespace
-            LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n - 1]
-            WHERE i.indexrelid = to_regclass(%s) ORDER BY k.n
-            """
+            LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n - 1]
+            WHERE i.indexrelid = to_regclass(%s) ORDER BY n
+            """,
+            collation=SQL(COLLATION),
         ),
         (index,),
     )
@@ -85,9 +90,10 @@ def key_parts(index: str, *, connection: BaseDatabaseWrapper) -> KeyParts:
         (index,),
     )
     return KeyParts(
-        expressions=tuple(SQL(expression.replace("%", "%%")) for expression, _, _ in parts),
-        classes=tuple(SQL(operators.replace("%", "%%")) for _, operators, _ in parts),
-        columns=tuple(column for _, _, column in parts if column is not None),
+        expressions=tuple(SQL((text + collation).replace("%", "%%")) for text, collation, _, _ in parts),
+        text=SQL(", ".join(text.replace("%", "%%") for text, *_ in parts)),
+        classes=tuple(SQL(operators.replace("%", "%%")) for _, _, operators, _ in parts),
+        columns=tuple(column for *_, column in parts if column is not None),
         predicate=SQL(predicate.replace("%", "%%")),
         nulls_distinct=nulls_distinct,
     )
