@@ -28,7 +28,10 @@ class AuditQueries(ABC):
 
     @abstractmethod
     def read_only(self) -> AbstractContextManager[None]:
-        """Let the database refuse every change inside the block, and again allow what it allowed before."""
+        """Let the database refuse every change inside the block, and again allow what it allowed before.
+
+        Rows that a policy hides from this role are an error of the database inside it.
+        """
 
     def count(self, query: Query) -> Counted:
         """Count a query's rows and show the first one in the order of its columns."""

@@ -155,10 +155,21 @@ def reader(postgres_database: Database) -> Iterator[str]:
         cursor.execute(f'SET ROLE "{name}"')
     yield name
     connection.close()
-    postgres_database.execute(f'DROP ROLE "{name}"')
+    postgres_database.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
 
 
 @override_settings(INTEGRITY_SYSTEMS=["embeddings", "no such system"])
+def test_a_role_that_a_policy_hides_rows_from_is_told_so(reader: str, postgres_database: Database, call: Call) -> None:
+    postgres_database.execute("ALTER TABLE embedding ENABLE ROW LEVEL SECURITY")
+    postgres_database.execute(f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{reader}"')
+
+    result = call("audit")
+
+    assert result.code == 2
+    assert 'row-level security policy for table "embedding"' in result.err
+    assert "BYPASSRLS" in result.err
+
+
 def test_a_project_that_fails_its_checks_is_audited_all_the_same(dirty: Database, call: Call) -> None:
     assert call("check").code == 1
     assert "25 duplicate groups" in call("audit").out

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from integrity.backends.audit_queries import AuditQueries
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.postgresql.session import settings
 from integrity.backends.sql import SQL, compose
 
 
@@ -20,7 +21,9 @@ class PostgreSQLAuditQueries(AuditQueries):
         with transaction.atomic(using=self.rows.connection.alias):
             # Inside a savepoint it ends with the savepoint.
             self.rows.execute(SQL("SET TRANSACTION READ ONLY"))
-            yield
+            # What a policy would hide is an error: a table that is seen in part must not pass for a clean one.
+            with settings(self.rows.connection, row_security="off"):
+                yield
 
     def same(self, *, table: str, name: str, target: str, target_name: str) -> SQL:
         # A model may join a uuid with a text; the database, which knows no foreign key there, has no such operator.

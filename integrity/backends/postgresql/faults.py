@@ -27,6 +27,7 @@ _TOO_LONG = {  # both end the session
     "25P04": "Raise transaction_timeout for this role.",
 }
 
+_ROWS_HIDDEN = "would be affected by row-level security"
 _TABLE_LIKE = re.compile(r"permission denied for (?:table|view|materialized view|foreign table) (?P<name>.+)$")
 
 
@@ -48,6 +49,8 @@ def explain(error: Exception, connection: BaseDatabaseWrapper) -> Fault | None:
 
 def _denied(error: Exception, connection: BaseDatabaseWrapper) -> str:
     said = _first_line(error)
+    if _ROWS_HIDDEN in said:
+        return f"{said}. Run the command as a role that sees all rows: the table's owner, or one with BYPASSRLS."
     found = _TABLE_LIKE.search(said)
     try:
         role, lacking = _lacking(found["name"], connection) if found else ("", ())
