@@ -49,7 +49,7 @@ def compare(expected: ExpectedConstraint, indexes: tuple[Index, ...]) -> Iterato
 
 
 def _resembles(index: Index, expected: ExpectedConstraint) -> bool:
-    if index.name == expected.name:
+    if expected.name and index.name == expected.name:
         return True
     # Fewer columns refuse more than they should, and so every duplicate too.
     on_key = bool(expected.columns) and set(index.columns) <= set(expected.columns)

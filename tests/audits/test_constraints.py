@@ -153,6 +153,12 @@ def test_a_key_of_expressions_is_recognised_by_the_constraints_name() -> None:
     assert [f.id for f in compare(of_expressions, (index(name="v", columns=(None,)),))] == ["integrity.A010"]
 
 
+def test_a_rule_without_a_constraint_is_not_taken_for_a_primary_key_without_a_name() -> None:
+    rowid = index(name="", columns=("id",), primary=True)
+
+    assert [finding.id for finding in compare(expected(name=""), (rowid,))] == ["integrity.A010"]
+
+
 def test_an_index_on_all_rows_refuses_more_than_a_partial_rule_asks() -> None:
     (found,) = compare(expected(partial=True), (index(),))
 
