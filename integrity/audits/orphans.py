@@ -8,6 +8,7 @@ from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding, Level
 from integrity.audits.registry import register
 from integrity.audits.words import counted, shown
+from integrity.backends import Catalogue
 from integrity.backends.audit_queries import Counted
 from integrity.dedupe.references import Reference
 
@@ -19,8 +20,8 @@ def orphans(context: AuditContext) -> Iterator[Finding]:
     Foreign keys that the database enforces are looked at too: they may have been loaded while switched off.
     """
     for reference in context.references:
-        if not context.catalogue.columns(reference.target_table):
-            yield _target_missing(reference)
+        if missing := _missing(reference, context.catalogue):
+            yield _target_missing(reference, missing)
             continue
         pk = context.catalogue.primary_key(reference.table)
         found = context.queries.orphans(
@@ -48,13 +49,25 @@ def _orphans(reference: Reference, found: Counted, *, pk_count: int) -> Finding:
     )
 
 
-def _target_missing(reference: Reference) -> Finding:
+def _missing(reference: Reference, catalogue: Catalogue) -> str:
+    """What a foreign key refers to and is not there, in words; SQLite accepts any."""
     target = shown(reference.target_table)
+    have = {column.name for column in catalogue.columns(reference.target_table)}
+    if not have:
+        return f"a table that does not exist: {target}"
+    if len(reference.target_columns) != len(reference.columns):
+        return f"the primary key of {target}, which does not have as many columns"
+    if lacking := [name for name in reference.target_columns if name not in have]:
+        return f"columns that do not exist: {target} ({', '.join(lacking)})"
+    return ""
+
+
+def _target_missing(reference: Reference, missing: str) -> Finding:
     return Finding(
         id="integrity.A021",
         level=Level.ERROR,
-        message=f"The foreign key refers to a table that does not exist: {target}.",
-        hint="Restore the table, or remove the foreign key.",
+        message=f"The foreign key refers to {missing}.",
+        hint="Restore what it refers to, or remove the foreign key.",
         object=f"{shown(reference.table)}.{', '.join(reference.columns)}",
-        details={"target": target},
+        details={"target": shown(reference.target_table)},
     )

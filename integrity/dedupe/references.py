@@ -217,8 +217,8 @@ def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Ref
     rows = get_rows(using=using)
     own = {c.name: c.type for c in catalogue.columns(reference.table)}
     target = {c.name: c.type for c in catalogue.columns(reference.target_table)}
-    # A key may point at a table or a column that is gone: SQLite allows it, and there is nothing to convert to.
-    pairs = [(own[c], target.get(t, own[c])) for c, t in zip(reference.columns, reference.target_columns, strict=True)]
+    # A key may point at a table, a column or a primary key that is gone: SQLite allows it; nothing is converted then.
+    pairs = [(own[c], target.get(t, own[c])) for c, t in zip(reference.columns, reference.target_columns, strict=False)]
     differ = any(rows.must_convert(theirs, ours) for ours, theirs in pairs)
     return replace(
         reference,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from integrity.audits import Level
 from integrity.backends import get_rows
 from integrity.models import Embedding
@@ -95,3 +97,22 @@ def test_a_damaged_id_does_not_pass_for_the_id_that_it_was(sqlite_database: Data
     (found,) = audit("orphans")
 
     assert found.object == "embedding.invocation_id"
+
+
+@pytest.mark.parametrize(
+    ("child", "message"),
+    [
+        ("a text REFERENCES embedding (nope)", "columns that do not exist: embedding (nope)"),
+        ("a text, b text, FOREIGN KEY (a, b) REFERENCES embedding", "does not have as many columns"),
+    ],
+)
+def test_a_foreign_key_to_columns_that_are_not_there_is_told_and_the_others_are_looked_at(
+    sqlite_database: Database, child: str, message: str
+) -> None:
+    orphaned()
+    execute(f"CREATE TABLE badfk ({child})")
+
+    orphan, bad = audit("orphans")
+
+    assert (orphan.id, bad.id) == ("integrity.A020", "integrity.A021")
+    assert message in bad.message
