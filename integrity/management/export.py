@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
+from shutil import copymode
 from typing import IO, Any
 
 from django.apps import apps
@@ -34,17 +36,35 @@ def export(plan_id: int, *, to: str, stdout: IO[str], format: str, using: str) -
 
 @contextmanager
 def _opened(name: str, stdout: IO[str]) -> Iterator[IO[str]]:
-    """Open a file that is there under its name once it is whole."""
+    """Open a file that is there under its name once it is whole; a pipe or a device is written to as it is."""
     if not name:
         yield stdout
         return
-    whole, part = Path(name), Path(f"{name}.part")
+    path = Path(name)
     try:
-        with part.open("w", newline="", encoding="utf-8") as file:
+        as_it_is = path.exists() and not path.is_file()
+        with _open(path, "w") if as_it_is else _replacing(path.resolve()) as file:  # a symbolic link stays one
             yield file
-        part.replace(whole)
     except OSError as error:
         raise failure(f"{name} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[str]]:
+    """Open a new file that takes the path's place once it is whole, and is gone if it never is."""
+    part = path.with_name(f"{token_hex(8)}.part")
+    try:
+        with _open(part, "x") as file:
+            yield file
+        if path.exists():
+            copymode(path, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    return path.open(mode, newline="", encoding="utf-8")
 
 
 def _write_csv(rows: Iterable[PlannedRow], file: IO[str]) -> None:

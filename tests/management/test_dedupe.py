@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -213,6 +214,55 @@ def test_a_file_that_cannot_be_written_is_named(ponies: Database, call: Call, tm
 
     assert refused.code == 2
     assert "plan.csv" in refused.err
+
+
+def test_an_export_into_a_pipe_is_read_from_it(sqlite_ponies: Database, call: Call, tmp_path: Path) -> None:
+    twins()
+    plan, pipe = planned(call), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    written = call("dedupe", "--export", plan, "-o", str(pipe))
+
+    assert written.code == 0, written.err
+    assert os.read(reader, 1000).startswith(b"group,table")
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+def test_an_export_writes_through_a_link_and_keeps_the_mode_of_the_file(
+    sqlite_ponies: Database, call: Call, tmp_path: Path
+) -> None:
+    twins()
+    plan, link, file = planned(call), tmp_path / "link.csv", tmp_path / "kept" / "plan.csv"
+    file.parent.mkdir()
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+
+    assert call("dedupe", "--export", plan, "-o", str(link)).code == 0
+
+    assert link.is_symlink()
+    assert file.read_text().startswith("group,table")
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_an_export_touches_no_other_file_and_one_that_fails_leaves_none(
+    sqlite_ponies: Database, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    twins()
+    plan, file, mine = planned(call), tmp_path / "plan.csv", tmp_path / "plan.csv.part"
+    file.write_text("old")
+    mine.write_text("mine")
+    monkeypatch.setattr("integrity.management.export._write_csv", full)
+
+    refused = call("dedupe", "--export", plan, "-o", str(file))
+
+    assert (refused.code, "No space left" in refused.err) == (2, True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"plan.csv": "old", "plan.csv.part": "mine"}
 
 
 def test_a_plan_is_revised_and_applied_in_one_go(ponies: Database, call: Call) -> None:
