@@ -105,13 +105,15 @@ def list_plans(*, apps: Apps, using: str) -> tuple[PlanEntry, ...]:
     )
 
 
-def summarize_plan(plan_id: int, *, apps: Apps, using: str) -> PlanSummary:
+def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") -> PlanSummary:
     """Return what a stored plan says.
 
     Raises:
         UnknownPlan: there is no such plan.
+        PlanChanged: ``digest`` is given, and it is not the plan's.
     """
     plan = load_plan(plan_id, apps=apps, using=using)
+    require_digest(plan, digest)
     root, _ = stages_of(plan)
     return PlanSummary(
         id=plan.pk,

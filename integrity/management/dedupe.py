@@ -78,7 +78,7 @@ class DedupeCommand(IntegrityCommand):
 
     def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
         """The plan that ``--plan`` names, after checking that it is one for this command."""
-        plan = summarize_plan(options["plan"], apps=apps, using=options["database"])
+        plan = summarize_plan(options["plan"], apps=apps, using=options["database"], digest=options["digest"])
         if self.rule_name not in ("", plan.rule):
             raise failure(f"Plan {plan.id} is of rule {plan.rule}. Take it with: manage.py dedupe --plan {plan.id}")
         if options["keep"] or options["limit"]:

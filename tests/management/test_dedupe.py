@@ -69,6 +69,12 @@ def at(point: Signal, act: Callable[[], object], *, step: str = "", times: int =
         point.disconnect(receive)
 
 
+def interrupted_run(call: Call, *arguments: str) -> None:
+    """Apply three groups, then stop."""
+    with at(batch_step, partial(os.kill, os.getpid(), signal.SIGINT), step="locked"):
+        assert call("dedupe", *arguments, "--batch-size", "3", *APPLY).code == 130
+
+
 def test_a_model_and_a_key_are_all_it_takes(ponies: Database, call: Call) -> None:
     twins()
     before = snapshot()
@@ -291,6 +297,19 @@ def test_a_plan_is_applied_once(ponies: Database, call: Call) -> None:
 
     assert again.code == 2
     assert "applied before by run 1" in again.err
+
+
+def test_a_digest_is_asked_of_a_plan_that_is_only_shown_or_half_applied(ponies: Database, call: Call) -> None:
+    herd(9)
+    plan = planned(call)
+    shown = call("dedupe", "--plan", plan, "--digest", "abc")
+    interrupted_run(call, "--plan", plan)
+
+    resumed = call("dedupe", "--plan", plan, "--digest", "abc", *APPLY)
+
+    assert (shown.code, resumed.code) == (2, 2)
+    assert "revised since" in shown.err
+    assert len(names()) == 15
 
 
 def test_a_plan_that_expired_says_when(ponies: Database, call: Call, settings: Any) -> None:
