@@ -43,6 +43,8 @@ class DedupeCommand(IntegrityCommand):
     has_format = True
     rule_name = ""
     """The registered rule that this command is about."""
+    resumed: RunSummary | None = None
+    """The run that was finished first; for programs, it is part of the one document about the plan or run after it."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -121,24 +123,25 @@ class DedupeCommand(IntegrityCommand):
         begun = unfinished_run(self.word(options).build(), apps=apps, using=options["database"])
         if begun is not None:
             self.ask(f"Run {begun} was not finished. Go on with it?")
-            resumed = self.resume(begun)
-            if resumed.state != "finished" or resumed.note:
+            resumed = self._take_up(begun)
+            finished = resumed.state == "finished" and not resumed.note
+            if options["format"] == "text" or not finished:
+                self.show_run(resumed)
+            if not finished:
                 return FOUND
-        plan = self._new_plan(options)
-        if self.options["format"] == "text" or not plan.groups:
-            self.show_plan(plan)
-        return self._carry_out(plan, options)
+            self.resumed = resumed
+        return self._carry_out(self._new_plan(options), options)
 
     def _apply_stored(self, plan: PlanSummary, options: dict[str, Any]) -> int:
         begun = unfinished_run(rule_of_plan(plan), apps=apps, using=options["database"])
         if begun is not None and summarize_run(begun, apps=apps, using=options["database"]).plan == plan.id:
             self.ask(f"Run {begun} of this plan was not finished. Go on with it?")
             return CLEAN if self.resume(begun).clean else FOUND
-        if not options["no_input"]:  # else it was seen, and nobody is asked
-            self.show_plan(plan)
-        return self._carry_out(plan, options)
+        return self._carry_out(plan, options, seen=options["no_input"])
 
-    def _carry_out(self, plan: PlanSummary, options: dict[str, Any]) -> int:
+    def _carry_out(self, plan: PlanSummary, options: dict[str, Any], *, seen: bool = False) -> int:
+        if not plan.groups or (options["format"] == "text" and not seen):
+            self.show_plan(plan)
         if not plan.groups:
             return CLEAN
         self.ask(f"Move {plural(plan.redundant + plan.collisions, 'row')} to quarantine?")
@@ -153,12 +156,15 @@ class DedupeCommand(IntegrityCommand):
 
     def resume(self, run_id: int) -> RunSummary:
         """Take up a run by the rule that its plan was made by, and show what came of it."""
+        run = self._take_up(run_id)
+        self.show_run(run)
+        return run
+
+    def _take_up(self, run_id: int) -> RunSummary:
         using = self.options["database"]
         plan = summarize_plan(summarize_run(run_id, apps=apps, using=using).plan, apps=apps, using=using)
         with self._working() as work:
-            run = resume_run(run_id, rule_of_plan(plan), apps=apps, using=using, **work)
-        self.show_run(run)
-        return run
+            return resume_run(run_id, rule_of_plan(plan), apps=apps, using=using, **work)
 
     @contextmanager
     def _working(self) -> Iterator[dict[str, Any]]:
@@ -172,7 +178,7 @@ class DedupeCommand(IntegrityCommand):
     def show_plan(self, plan: PlanSummary) -> None:
         """Print a plan."""
         if self.options["format"] == "json":
-            self.print_json({"plan": plan.to_json()})
+            self.print_json({**self._before(), "plan": plan.to_json()})
         else:
             print_plan(self.console(), plan)
 
@@ -183,13 +189,16 @@ class DedupeCommand(IntegrityCommand):
             SystemExit: it was stopped.
         """
         if self.options["format"] == "json":
-            self.print_json({"run": run.to_json()})
+            self.print_json({**self._before(), "run": run.to_json()})
         else:
             print_run(self.console(), run)
         if run.state == "interrupted":
             self.stdout.flush()
             self.stderr.write(f"Interrupted. {self.if_interrupted}")
             raise SystemExit(self._stopped_by.exit_code)
+
+    def _before(self) -> dict[str, Any]:
+        return {} if self.resumed is None else {"resumed": self.resumed.to_json()}
 
     def ask(self, question: str) -> None:
         """Go on only after a yes.

@@ -384,6 +384,26 @@ def test_a_signal_lets_the_batch_end_and_the_run_go_on_later(
     assert len(names()) == 9
 
 
+def test_what_is_for_programs_is_one_document_though_a_run_is_resumed_first(ponies: Database, call: Call) -> None:
+    herd(9)
+    interrupted_run(call, *HERD[1:])
+    Pony.all_objects.create(pk=100, name="pony 1", code="more")
+
+    done = json.loads(call(*HERD, *APPLY, "--format", "json").out)
+
+    assert (done["resumed"]["id"], done["resumed"]["state"], done["resumed"]["removed"]) == (1, "finished", 9)
+    assert (done["run"]["id"], done["run"]["removed"]) == (2, 1)
+
+
+def test_what_is_for_programs_is_one_document_though_somebody_answers(ponies: Database, call: Call) -> None:
+    twins()
+    plan = planned(call)
+
+    applied = call("dedupe", "--plan", plan, "--apply", "--format", "json", input="y\n")
+
+    assert json.loads(applied.out)["run"]["removed"] == 1
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_takes_the_batch_back_and_ends_at_once(
     ponies: Database, call: Call, number: signal.Signals, code: int
