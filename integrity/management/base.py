@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
@@ -21,6 +23,7 @@ from integrity.management.progress import bar, lines, nothing
 CLEAN, FOUND, FAILED = 0, 1, 2
 INTERRUPTED = 130  # as a shell reports a program that SIGINT ended
 PIPE_CLOSED = 141  # and one that SIGPIPE ended
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class IntegrityCommand(BaseCommand):
@@ -52,6 +55,13 @@ class IntegrityCommand(BaseCommand):
         """Do the work and return the exit code: 0, 1 or 2."""
         raise NotImplementedError
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Let characters that the terminal does not know be escaped: rows may hold any."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        super().run_from_argv(argv)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Let ``NO_COLOR`` count as ``--no-color``; rich knows how to read it."""
         if Console().no_color and not options.get("force_color"):
@@ -80,6 +90,11 @@ class IntegrityCommand(BaseCommand):
         except BrokenPipeError:
             _forget_stdout()
             raise SystemExit(PIPE_CLOSED) from None
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            _forget_stdout()
+            raise failure(f"The output cannot be written: {error.strerror}. {self.if_interrupted}") from error
         if code != CLEAN:
             raise SystemExit(code)
 
@@ -95,11 +110,11 @@ class IntegrityCommand(BaseCommand):
 
     def print_json(self, data: Any) -> None:
         """Print a result for programs."""
-        self.stdout.write(json.dumps(data, indent=2, ensure_ascii=False))
+        self.stdout.write(json.dumps(data, indent=2))
 
     def console(self) -> Console:
         """Return a console on stdout, for tables: as wide as the terminal, and coloured only there."""
-        return Console(
+        return _Console(
             file=_stream(self.stdout),
             no_color=self.options["no_color"],
             force_terminal=self.stdout.isatty(),
@@ -120,6 +135,13 @@ class IntegrityCommand(BaseCommand):
             yield lines(self.stderr.write)
 
 
+class _Console(Console):
+    """Leaves a reader that went away to the command, which has an exit code for it."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # what is being handled
+
+
 def failure(message: str) -> CommandError:
     """Return the error that ends a command with this one line and exit code 2."""
     return CommandError(" ".join(message.split()), returncode=FAILED)
@@ -133,4 +155,5 @@ def _stream(wrapper: OutputWrapper) -> IO[str]:
 
 def _forget_stdout() -> None:
     """Let the interpreter flush what is left into nowhere, so that it has nothing to say at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(io.UnsupportedOperation):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

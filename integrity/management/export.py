@@ -64,7 +64,7 @@ def _replacing(path: Path) -> Iterator[IO[str]]:
 
 
 def _open(path: Path, mode: str) -> IO[str]:
-    return path.open(mode, newline="", encoding="utf-8")
+    return path.open(mode, newline="", encoding="utf-8", errors="backslashreplace")
 
 
 def _write_csv(rows: Iterable[PlannedRow], file: IO[str]) -> None:
@@ -76,7 +76,7 @@ def _write_csv(rows: Iterable[PlannedRow], file: IO[str]) -> None:
 
 
 def _write_json(plan: dict[str, Any], rows: Iterable[PlannedRow], file: IO[str]) -> None:
-    file.write(f'{{"plan": {json.dumps(plan, ensure_ascii=False)}, "rows": [')
+    file.write(f'{{"plan": {json.dumps(plan)}, "rows": [')
     for number, row in enumerate(rows):
-        file.write(("," if number else "") + "\n" + json.dumps(row.to_json(), ensure_ascii=False))
+        file.write(("," if number else "") + "\n" + json.dumps(row.to_json()))
     file.write("\n]}\n")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -213,31 +214,56 @@ def test_ctrl_c_is_one_line_and_130() -> None:
     assert asked.stderr.getvalue().count("\n") == 1
 
 
-def test_a_reader_that_goes_away_ends_the_command_in_silence() -> None:
-    script = """if 1:
+def process_of(work: str, *, stdout: Any = subprocess.PIPE, encoding: str = "utf-8") -> subprocess.Popen[bytes]:
+    """Start a process that waits for a line on stdin, then does this in a command."""
+    script = f"""if 1:
         import django, sys
         django.setup()
         from integrity.management.base import IntegrityCommand
         class Command(IntegrityCommand):
             def run(self, **options):
                 sys.stdin.readline()
-                self.stdout.write("a line")
+                {work}
                 return 0
         Command().run_from_argv(["manage.py", "words"])
     """
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONIOENCODING": encoding},
     )
+
+
+@pytest.mark.parametrize("work", ['self.stdout.write("a line")', 'self.console().print("a line")'])
+def test_a_reader_that_goes_away_ends_the_command_in_silence(work: str) -> None:
+    process = process_of(work)
     assert process.stdout is not None
     process.stdout.close()
 
     _, said = process.communicate(b"go on\n")
 
     assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.parametrize("work", ['self.stdout.write("a line")', 'self.console().print("a line")'])
+def test_a_disk_without_room_for_the_output_is_one_line(work: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = process_of(work, stdout=full)
+
+        _, said = process.communicate(b"go on\n")
+
+    assert process.returncode == 2
+    assert said.startswith(b"CommandError: The output cannot be written: No space left on device. Nothing is lost")
+    assert said.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("work", ['self.stdout.write("Zo\\xeb")', 'self.console().print("Zo\\xeb")'])
+def test_characters_that_the_terminal_does_not_know_are_escaped(work: str) -> None:
+    process = process_of(work, encoding="ascii")
+
+    assert process.communicate(b"go on\n") == (b"Zo\\xeb\n", b"")
 
 
 def test_no_color_in_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,4 +324,4 @@ def test_json_is_for_programs() -> None:
 
     call_command(asked, format="json")
 
-    assert asked.stdout.getvalue() == '{\n  "name": "Zoë"\n}\n'
+    assert asked.stdout.getvalue() == '{\n  "name": "Zo\\u00eb"\n}\n', "whatever the encoding of stdout"
