@@ -15,7 +15,7 @@ def confirm(command: IntegrityCommand, question: str) -> None:
     command.stderr.flush()
     try:
         answer = input()
-    except EOFError:
+    except (EOFError, RuntimeError):  # the latter where stdin is closed, as cron may have it
         raise failure("Nobody is here to answer. Add --no-input to go on without asking.") from None
     if answer.strip().lower() not in ("y", "yes"):
         raise failure("Nothing was changed.")

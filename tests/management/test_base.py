@@ -17,6 +17,7 @@ from django.db import OperationalError, ProgrammingError, connection, connection
 
 from integrity.dedupe.progress import Progress
 from integrity.exceptions import IntegrityAppError
+from integrity.management.asking import confirm
 from integrity.management.base import IntegrityCommand
 from integrity.management.progress import lines
 from integrity.pipeline import job_queue
@@ -264,6 +265,12 @@ def test_characters_that_the_terminal_does_not_know_are_escaped(work: str) -> No
     process = process_of(work, encoding="ascii")
 
     assert process.communicate(b"go on\n") == (b"Zo\\xeb\n", b"")
+
+
+def test_nobody_answers_where_stdin_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it then
+
+    assert "Nobody is here to answer. Add --no-input" in fault_of(lambda asked: confirm(asked, "Go on?"))
 
 
 def test_no_color_in_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
