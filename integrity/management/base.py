@@ -90,6 +90,9 @@ class IntegrityCommand(BaseCommand):
         except BrokenPipeError:
             _forget_stdout()
             raise SystemExit(PIPE_CLOSED) from None
+        except UnicodeEncodeError as error:
+            text = error.object[max(error.start - 20, 0) : error.end + 20]
+            raise failure(f"{text!r} is not UTF-8, and no database takes it. Check what was typed.") from error
         except OSError as error:
             if error.errno not in _UNWRITABLE:
                 raise

@@ -4,46 +4,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
-from math import isfinite
+from datetime import UTC, datetime, timedelta
+from threading import TIMEOUT_MAX
 
 _AGE = re.compile(r"(\d+)([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+_LARGEST = 2**63 - 1
+"""The largest number that both databases take."""
 
 
 def positive(text: str) -> int:
     """A whole number from 1."""
     number = int(text)
-    if number < 1:
+    if not 1 <= number <= _LARGEST:
         raise ValueError(text)
     return number
 
 
 def milliseconds(text: str) -> timedelta:
-    """A whole number of milliseconds, from 0."""
+    """A whole number of milliseconds, from 0 to as many as can be waited for."""
     number = int(text)
-    if number < 0:
+    if not 0 <= number <= TIMEOUT_MAX * 1000:
         raise ValueError(text)
     return timedelta(milliseconds=number)
 
 
 def seconds(text: str) -> timedelta:
-    """A number of seconds, from 0."""
+    """A number of seconds, from 0 to as many as can be waited for."""
     number = float(text)
-    if not isfinite(number) or number < 0:
+    if not 0 <= number <= TIMEOUT_MAX:
         raise ValueError(text)
     return timedelta(seconds=number)
 
 
 def age(text: str) -> timedelta:
-    """``30d``, ``12h`` or ``90m``."""
+    """``30d``, ``12h`` or ``90m``, within the calendar."""
     match = _AGE.fullmatch(text)
     if match is None:
         raise ValueError(text)
     try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        found = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        _ = datetime.now(UTC) - found
     except OverflowError:
         raise ValueError(text) from None
+    return found
 
 
 def names(text: str) -> tuple[str, ...]:

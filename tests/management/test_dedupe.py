@@ -142,8 +142,15 @@ def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None
         (("ponies.Pony", "--key", "name", "--digest", "abc"), "--plan"),
         (("ponies.Pony", "--key", "name", "--exclude", "1"), "--plan"),
         (("ponies.Pony", "--key", "name", "--pause-between", "-1"), "milliseconds"),
+        (("ponies.Pony", "--key", "name", "--pause-between", "9" * 23), "milliseconds"),
+        (("ponies.Pony", "--key", "name", "--pause-between", "9" * 400), "milliseconds"),
         (("ponies.Pony", "--key", "name", "--max-lag", "nan"), "seconds"),
+        (("ponies.Pony", "--key", "name", "--max-lag", "1e300"), "seconds"),
+        (("ponies.Pony", "--key", "name", "--limit", "9" * 23), "positive whole number"),
         (("--show", "9"), "no plan 9"),
+        (("--show", "9" * 23), "no plan 9"),
+        (("--show", "9", "--group", "9" * 23), "positive whole number"),
+        (("--plan", "9", "--exclude", "9" * 23), "positive whole number"),
         (("--export", "9"), "no plan 9"),
         (("--pause", "9"), "no run 9"),
         (("--resume", "9"), "no run 9"),
@@ -162,6 +169,29 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(
     assert refused.code == 2
     assert says in refused.err
     assert "Traceback" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("purge_quarantine", "--older-than", "99999999d"), "age"),
+        (("undo_dedupe", "1", "--group", "9" * 23), "positive whole number"),
+        (("undo_dedupe", "9" * 23), "no run 9"),
+        (("where_is", "a\udcffb", "--table", "ponies_pony"), r"'a\udcffb' is not UTF-8"),
+        (("where_is", "1", "--table", "a\udcffb"), "is not UTF-8"),
+    ],
+)
+def test_what_neither_database_can_hold_is_told_in_one_line(
+    ponies: Database, call: Call, arguments: tuple[str, ...], says: str
+) -> None:
+    refused = call(*arguments)
+
+    assert refused.code == 2
+    assert says in refused.err
+
+
+def test_an_id_that_is_too_large_for_the_table_is_of_no_row(ponies: Database, call: Call) -> None:
+    assert call("where_is", "9" * 23, "--table", "ponies_pony").code == 1
 
 
 def test_plans_and_runs_are_listed(ponies: Database, call: Call) -> None:

@@ -23,7 +23,7 @@ from integrity.management.base import CLEAN, FOUND, failure
 from integrity.management.books import print_books, print_group
 from integrity.management.dedupe import DedupeCommand, rule_of_plan
 from integrity.management.export import export
-from integrity.management.values import names, numbered, pair
+from integrity.management.values import names, numbered, pair, positive
 from integrity.rules.wording import Wording
 
 
@@ -46,7 +46,13 @@ class Command(DedupeCommand):
         self._add_books(parser)
         revising = parser.add_argument_group("revise the plan that --plan names")
         revising.add_argument(
-            "--exclude", type=int, nargs="+", action="extend", default=[], metavar="GROUP", help="Leave groups out."
+            "--exclude",
+            type=positive,
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="GROUP",
+            help="Leave groups out.",
         )
         revising.add_argument(
             "--survivor",
@@ -88,7 +94,7 @@ class Command(DedupeCommand):
         what.add_argument("--pause", type=int, metavar="RUN", help="Let a run stop after the batch under way.")
         what.add_argument("--resume", type=int, metavar="RUN", help="Take up a run where it stands.")
         what.add_argument("--cancel", type=int, metavar="RUN", help="End a run where it stands.")
-        group.add_argument("--group", type=int, metavar="N", help="With --show: the group's number.")
+        group.add_argument("--group", type=positive, metavar="N", help="With --show: the group's number.")
         group.add_argument("-o", "--output", default="", metavar="FILE", help="With --export. Default: stdout.")
 
     def run_from_argv(self, argv: list[str]) -> None:

@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from integrity.dedupe import list_runs, undo_run
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_undo
+from integrity.management.values import positive
 
 
 class Command(IntegrityCommand):
@@ -23,7 +24,7 @@ class Command(IntegrityCommand):
         parser.add_argument("run_id", type=int, nargs="?", metavar="RUN", help="The run's number.")
         parser.add_argument("--list", action="store_true", help="List the runs and stop.")
         parser.add_argument(
-            "--group", type=int, action="append", default=[], metavar="N", help="Only this group; may be repeated."
+            "--group", type=positive, action="append", default=[], metavar="N", help="Only this group; may be repeated."
         )
         parser.add_argument("--dry-run", action="store_true", help="Show what would come back; change nothing.")
         parser.add_argument("--no-input", action="store_true", help="Accepted for scripts: undoing never asks.")
