@@ -10,6 +10,7 @@ from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding, Level
 from integrity.audits.registry import register
 from integrity.audits.words import counted, key_in_words, shown
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.finder import count_groups
 from integrity.dedupe.target import Target
 
@@ -35,5 +36,4 @@ def _hint(target: Target) -> str:
     command = f"dedupe_{target.rule.name}"
     if command not in get_commands():
         return f"Plan their removal with integrity.dedupe.make_plan for the rule {target.rule.name!r}."
-    database = "" if target.using == "default" else f" --database {target.using}"
-    return f"Preview what would be removed: manage.py {command}{database}"
+    return f"Preview what would be removed: {command_for(command, using=target.using)}"

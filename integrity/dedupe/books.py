@@ -7,6 +7,7 @@ from typing import Any
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue
+from integrity.dedupe.advice import command_for
 from integrity.exceptions import IntegrityAppError
 
 _TABLES = {"DedupePlan": "integrity_plan", "DedupeRun": "integrity_run", "SideTable": "integrity_side_table"}
@@ -42,6 +43,5 @@ def require_books(*, using: str) -> None:
     if missing:
         raise NotMigrated(
             f"Database {using!r} has no table {', '.join(sorted(missing))}, in which plans, runs and removed rows are "
-            "kept. Make them with: manage.py migrate integrity 0001"
-            + (f" --database {using}" if using != "default" else "")
+            f"kept. Make them with: {command_for('migrate integrity 0001', using=using)}"
         )

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.refusals import refusal_summary
 from integrity.dedupe.results import PlanEntry, PlanSummary, ReferenceSummary
@@ -37,7 +38,7 @@ def load_plan(plan_id: int, *, apps: Apps, using: str, lock: bool = False) -> An
     if plan is None or plan.state == "making":
         raise UnknownPlan(
             f"There is no plan {plan_id} in database {using!r}. A preview makes one and prints its number; "
-            "expired ones are dropped. See them all: manage.py dedupe --list"
+            f"expired ones are dropped. See them all: {command_for('dedupe --list', using=using)}"
         )
     if plan.state == "purged":
         raise UnknownPlan(f"Plan {plan_id} was purged with the rows that it removed. Make a new one.")
@@ -65,7 +66,7 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
         )
 
 
-def require_digest(plan: Any, digest: str) -> None:
+def require_digest(plan: Any, digest: str, *, using: str) -> None:
     """Check that a plan is the one that was looked at; without a digest, any plan is.
 
     Raises:
@@ -74,7 +75,7 @@ def require_digest(plan: Any, digest: str) -> None:
     if digest and digest != plan.digest:
         raise PlanChanged(
             f"Plan {plan.pk} has the digest {plan.digest}, not {digest}: it was revised since it was looked at. "
-            f"Look at it again: manage.py dedupe --show {plan.pk}"
+            f"Look at it again: {command_for(f'dedupe --show {plan.pk}', using=using)}"
         )
 
 
@@ -113,7 +114,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
         PlanChanged: ``digest`` is given, and it is not the plan's.
     """
     plan = load_plan(plan_id, apps=apps, using=using)
-    require_digest(plan, digest)
+    require_digest(plan, digest, using=using)
     root, _ = stages_of(plan)
     return PlanSummary(
         id=plan.pk,

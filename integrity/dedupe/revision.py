@@ -11,6 +11,7 @@ from django.db import transaction
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, columns, compose, joined
 from integrity.backends.statements import Query
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.decision import decide, digest_of, forget_decision
 from integrity.dedupe.inspection import UnknownGroup, UnknownRow
@@ -55,7 +56,7 @@ def revise_plan(
     with get_rows(using=using).writing(), transaction.atomic(using=using):
         plan = load_plan(plan_id, apps=apps, using=using, lock=True)
         require_applicable(plan, apps=apps, using=using)
-        require_digest(plan, digest)
+        require_digest(plan, digest, using=using)
         root, _ = stages_of(plan)
         _require_groups(plan, (*exclude, *survivors))
         if survivors:
@@ -114,7 +115,8 @@ def _note_chosen(root: Stage, scores: str, group: int, pk: str, *, using: str) -
         (group, *(spelling for each in tried for spelling in each)),
     )
     if found != 1 or len(parts) != len(root.pk):
-        raise UnknownRow(f"Group {group} has no row {pk!r}. Look at it: manage.py dedupe --show PLAN --group {group}")
+        look = command_for(f"dedupe --show PLAN --group {group}", using=using)
+        raise UnknownRow(f"Group {group} has no row {pk!r}. Look at it: {look}")
 
 
 def _exclude(root: Stage, groups: Sequence[int], *, using: str) -> None:

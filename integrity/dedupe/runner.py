@@ -17,6 +17,7 @@ from integrity.backends import get_rows
 from integrity.backends.fault import headline
 from integrity.backends.sql import compose
 from integrity.dedupe import states
+from integrity.dedupe.advice import command_for, ways_on
 from integrity.dedupe.batches import Work, all_batches, busy_ones_again, refuse_joined_once
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.drift import SchemaChanged, SchemaWatch
@@ -103,7 +104,7 @@ def _start(plan_id: int, target: Target, *, apps: Apps, digest: str, pace: Pace)
         if plan.table != target.table:
             raise UnknownPlan(f"Plan {plan_id} is for table {plan.table!r}, not for {target.table!r}.")
         require_applicable(plan, apps=apps, using=using)
-        require_digest(plan, digest)
+        require_digest(plan, digest, using=using)
         _require_free(target, apps=apps)
         _watch(plan, target, apps=apps).check()
         book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).update(state="applied")
@@ -122,8 +123,7 @@ def _require_free(target: Target, *, apps: Apps) -> None:
     if other is not None:
         raise TableBusy(
             f"Run {other.pk} ({other.rule}) on table {target.table!r} is {other.state}. Finish it first: "
-            f"manage.py dedupe --resume {other.pk}; or end it where it is: manage.py dedupe --cancel {other.pk}; "
-            f"or take it back: manage.py undo_dedupe {other.pk}"
+            f"{ways_on(other.pk, using=target.using)}"
         )
 
 
@@ -149,7 +149,7 @@ def _carry_out(
         if isinstance(error, states.WrongState) and run.state == states.FINISHED:  # by another process at this run
             return summarize_run(run.pk, apps=apps, using=using)
         _leave(run, states.FAILED, using=using, error=str(error))
-        raise _failure(run, error) from error
+        raise _failure(run, error, using=using) from error
     report(Progress(step="verifying", done=work.last, total=work.last))
     left = count_groups(target).groups
     return summarize_run(run.pk, apps=apps, using=using, groups_left=left)
@@ -202,18 +202,16 @@ def _leave(run: Any, state: str, *, using: str, error: str) -> None:
         states.move_to(run, state, using=using, details={"error": error})
 
 
-def _failure(run: Any, error: Exception) -> IntegrityAppError:
+def _failure(run: Any, error: Exception, *, using: str) -> IntegrityAppError:
     if isinstance(error, IntegrityAppError) and not isinstance(error, SchemaChanged):
         return error
     said = headline(error).rstrip(".")
     further = "Run the same command with --apply again to finish it."
     if isinstance(error, SchemaChanged):
-        further = f"End the run where it is: manage.py dedupe --cancel {run.pk}; then make a new plan."
+        cancel = command_for(f"dedupe --cancel {run.pk}", using=using)
+        further = f"End the run where it is: {cancel}; then make a new plan."
     elif not isinstance(error, (OperationalError, InterfaceError)):  # it would fail again
-        further = (
-            f"Change what the message names, then finish it: manage.py dedupe --resume {run.pk}; or end it where it "
-            f"is: manage.py dedupe --cancel {run.pk}; or take it back: manage.py undo_dedupe {run.pk}"
-        )
+        further = f"Change what the message names, then finish it: {ways_on(run.pk, using=using)}"
     return RunFailed(
         f"Run {run.pk} stopped: {said}. Batches committed before stay done, the last one was rolled back; nothing is "
         f"lost. {further}"

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps.registry import Apps
 
 from integrity.dedupe import states
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.dedupe.refusals import refusal_summary
@@ -29,7 +30,8 @@ def load_run(run_id: int, *, apps: Apps, using: str) -> Any:
     require_books(using=using)
     run = book("DedupeRun", apps=apps, using=using).filter(pk=run_id).first()
     if run is None:
-        raise UnknownRun(f"There is no run {run_id} in database {using!r}. See them all: manage.py dedupe --list")
+        them_all = command_for("dedupe --list", using=using)
+        raise UnknownRun(f"There is no run {run_id} in database {using!r}. See them all: {them_all}")
     return run
 
 

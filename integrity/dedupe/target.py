@@ -15,6 +15,7 @@ from integrity.backends.ranking import GroupQuery
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
@@ -152,7 +153,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
     if not found:
         raise MissingTable(
             f"Database {using!r} has no table {table!r} ({rule.model}). "
-            "Check that DATABASE_URL names the right database; `manage.py migrate` makes or adopts the tables."
+            f"Check that it is the right one; `{command_for('migrate', using=using)}` makes or adopts the tables."
         )
     _check_columns(rule, model, {column.name for column in found})
     pk = catalogue.primary_key(table)

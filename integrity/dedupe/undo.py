@@ -21,6 +21,7 @@ from integrity.backends import get_rows
 from integrity.backends.fault import headline, refuses_rows
 from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe import states
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, kept_of
@@ -66,7 +67,7 @@ def undo_run(
     if "purged" in run.details:
         raise Purged(
             f"Run {run_id} was purged on {run.details['purged'][:10]}: the rows that it removed are gone for good. "
-            "Where each of them went: manage.py where_is ID"
+            f"Where each of them went: {command_for('where_is ID', using=using)}"
         )
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")

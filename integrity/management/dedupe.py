@@ -23,6 +23,7 @@ from integrity.dedupe import (
     summarize_run,
     unfinished_run,
 )
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.keep import STRATEGIES
 from integrity.management.asking import confirm
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
@@ -82,7 +83,8 @@ class DedupeCommand(IntegrityCommand):
         """The plan that ``--plan`` names, after checking that it is one for this command."""
         plan = summarize_plan(options["plan"], apps=apps, using=options["database"], digest=options["digest"])
         if self.rule_name not in ("", plan.rule):
-            raise failure(f"Plan {plan.id} is of rule {plan.rule}. Take it with: manage.py dedupe --plan {plan.id}")
+            take = command_for(f"dedupe --plan {plan.id}", using=plan.database)
+            raise failure(f"Plan {plan.id} is of rule {plan.rule}. Take it with: {take}")
         if options["keep"] or options["limit"]:
             raise failure(f"Plan {plan.id} is made already: --keep and --limit are for new plans.")
         return plan
@@ -114,9 +116,8 @@ class DedupeCommand(IntegrityCommand):
 
     def again(self, arguments: str) -> str:
         """What to type for another step of the same work."""
-        alias = self.options["database"]
         name = type(self).__module__.rpartition(".")[2]
-        return f"manage.py {name} {arguments}" + (f" --database {alias}" if alias != "default" else "")
+        return command_for(f"{name} {arguments}", using=self.options["database"])
 
     def _apply_new(self, options: dict[str, Any]) -> int:
         """Finish what an earlier call began, then make and apply a plan."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.results import PlanSummary, ReferenceSummary, Refusal, RunSummary, UndoSummary
 from integrity.dedupe.states import RESUMABLE
 
@@ -90,8 +91,8 @@ def print_run(console: Console, run: RunSummary) -> None:
     if run.note:
         console.print(f"Note: {run.note}.")
     if run.state in RESUMABLE:
-        console.print(f"To go on: manage.py dedupe --resume {run.id}{_database(run.database)}")
-    console.print(f"To take it back: manage.py undo_dedupe {run.id}{_database(run.database)}")
+        console.print(f"To go on: {command_for(f'dedupe --resume {run.id}', using=run.database)}")
+    console.print(f"To take it back: {command_for(f'undo_dedupe {run.id}', using=run.database)}")
 
 
 def print_undo(console: Console, undone: UndoSummary, *, dry_run: bool) -> None:
@@ -102,10 +103,6 @@ def print_undo(console: Console, undone: UndoSummary, *, dry_run: bool) -> None:
         outcome = f"put back {plural(undone.restored, 'row')} and {plural(undone.repointed, 'reference')}"
     console.print(f"Run {undone.run} ({undone.state}): {outcome}.")
     _print_refusals(console, undone.refused)
-
-
-def _database(alias: str) -> str:
-    return "" if alias == "default" else f" --database {alias}"
 
 
 def table(*headings: str, counts: Sequence[int]) -> Table:

@@ -12,6 +12,7 @@ from django.db.migrations.state import ProjectState
 
 from integrity.backends import get_rows
 from integrity.backends.sql import compose
+from integrity.dedupe.advice import command_for
 from integrity.exceptions import IntegrityAppError
 
 _KEEPS_ROWS = ("quarantine", "changes", "fills")
@@ -66,17 +67,18 @@ class CloseBooks(Operation):
         sides = list(register._base_manager.using(using).order_by("name"))
         for side in sides:
             if side.kind in _KEEPS_ROWS:
-                self._require_empty(side, int(rows.value(compose("SELECT COUNT(*) FROM {name}", name=side.name))))
+                count = int(rows.value(compose("SELECT COUNT(*) FROM {name}", name=side.name)))
+                self._require_empty(side, count, using=using)
         of_plans = {name for prefix in _OF_PLANS for name in rows.side_tables(prefix)} - {"integrity_plan"}
         for name in (*(side.name for side in sides), *sorted(of_plans)):
             rows.drop(name)
 
-    def _require_empty(self, side: Any, count: int) -> None:
+    def _require_empty(self, side: Any, count: int, *, using: str) -> None:
         if count:
             raise QuarantineNotEmpty(
                 f"{side.name} keeps {count} of what runs removed from {side.table} or changed in it; without our books "
-                "nobody would find it. Bring it back with manage.py undo_dedupe RUN (see --list), or let it go with "
-                "manage.py purge_quarantine --older-than 0d; then reverse again."
+                f"nobody would find it. Bring it back with {command_for('undo_dedupe RUN', using=using)} (see --list), "
+                f"or let it go with {command_for('purge_quarantine --older-than 0d', using=using)}; then reverse again."
             )
 
     def describe(self) -> str:

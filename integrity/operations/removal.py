@@ -18,6 +18,7 @@ from integrity.dedupe import (
     resume_run,
     unfinished_run,
 )
+from integrity.dedupe.advice import command_for
 from integrity.exceptions import IntegrityAppError
 
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
@@ -72,7 +73,7 @@ def _tell(run: RunSummary, say: Callable[[str], None]) -> None:
         f"{run.collisions} colliding rows quarantined too (run {run.id})"
     )
     if run.removed:
-        say(f"  to take it back: lift the constraint, then manage.py undo_dedupe {run.id}")
+        say(f"  to take it back: lift the constraint, then {command_for(f'undo_dedupe {run.id}', using=run.database)}")
 
 
 def _remaining(rule: DedupeRule, plan: PlanSummary, run: RunSummary) -> str:

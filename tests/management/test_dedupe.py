@@ -382,6 +382,20 @@ def test_a_paused_run_stops_at_the_border_of_a_batch_and_is_resumed(ponies: Data
     assert len(names()) == 9
 
 
+def test_what_to_do_next_is_told_for_the_database_at_hand(call: Call, other_ponies: str) -> None:
+    herd(9)
+    here = ("--database", other_ponies)
+    with at(batch_done, lambda: call("dedupe", "--pause", "1", *here)):
+        paused = call(*HERD, "--batch-size", "3", *APPLY, *here)
+
+    busy = call(*HERD, *APPLY, *here).err
+    unknown = [call(*words, *here).err for words in (("dedupe", "--show", "9"), ("undo_dedupe", "9"), ("undo_dedupe",))]
+
+    for message in (paused.out, busy, *unknown):
+        asked = " ".join(message.split())
+        assert asked.count("manage.py") == asked.count("--database other") > 0, message
+
+
 def test_a_cancelled_run_is_over_and_can_be_undone(ponies: Database, call: Call) -> None:
     herd(9)
     before = snapshot()

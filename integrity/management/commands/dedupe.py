@@ -107,7 +107,7 @@ class Command(DedupeCommand):
     def word(self, options: dict[str, Any]) -> Wording:
         target, has_key = options["target"], bool(options["key"] or options["constraint"])
         if not target:
-            raise failure("Which rule, or which model? See plans and runs: manage.py dedupe --list")
+            raise failure(f"Which rule, or which model? See plans and runs: {self.again('--list')}")
         return Wording(
             rule="" if has_key else target,
             model=target if has_key else "",

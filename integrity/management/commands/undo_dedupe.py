@@ -8,6 +8,7 @@ from django.apps import apps
 from django.core.management.base import CommandParser
 
 from integrity.dedupe import list_runs, undo_run
+from integrity.dedupe.advice import command_for
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_undo
 from integrity.management.values import positive
@@ -33,7 +34,8 @@ class Command(IntegrityCommand):
         if options["list"]:
             return self._list(using=options["database"])
         if options["run_id"] is None:
-            raise failure("Which run? See them all: manage.py undo_dedupe --list")
+            them_all = command_for("undo_dedupe --list", using=options["database"])
+            raise failure(f"Which run? See them all: {them_all}")
         with self.progress() as report:
             undone = undo_run(
                 options["run_id"],
