@@ -17,7 +17,7 @@ from integrity.backends import get_rows
 from integrity.backends.fault import headline
 from integrity.backends.sql import compose
 from integrity.dedupe import states
-from integrity.dedupe.advice import command_for, ways_on
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.batches import Work, all_batches, busy_ones_again, refuse_joined_once
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.drift import SchemaChanged, SchemaWatch
@@ -27,7 +27,7 @@ from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.rule import DedupeRule
-from integrity.dedupe.runs import load_run, summarize_run
+from integrity.dedupe.runs import load_run, summarize_run, ways_on
 from integrity.dedupe.sides import SideTables
 from integrity.dedupe.target import Target, resolve
 from integrity.dedupe.throttle import Pace, Stopped
@@ -123,7 +123,7 @@ def _require_free(target: Target, *, apps: Apps) -> None:
     if other is not None:
         raise TableBusy(
             f"Run {other.pk} ({other.rule}) on table {target.table!r} is {other.state}. Finish it first: "
-            f"{ways_on(other.pk, using=target.using)}"
+            f"{ways_on(other, apps=apps, using=target.using)}"
         )
 
 
@@ -131,6 +131,7 @@ def _carry_out(
     run: Any, target: Target, *, apps: Apps, batch_size: int | None, pace: Pace, report: Report
 ) -> RunSummary:
     using = target.using
+    further = ways_on(run, apps=apps, using=using)
     try:
         work = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
         if not work.resolver.recheck.indexed_key:
@@ -149,7 +150,7 @@ def _carry_out(
         if isinstance(error, states.WrongState) and run.state == states.FINISHED:  # by another process at this run
             return summarize_run(run.pk, apps=apps, using=using)
         _leave(run, states.FAILED, using=using, error=str(error))
-        raise _failure(run, error, using=using) from error
+        raise _failure(run, error, using=using, further=further) from error
     report(Progress(step="verifying", done=work.last, total=work.last))
     left = count_groups(target).groups
     return summarize_run(run.pk, apps=apps, using=using, groups_left=left)
@@ -202,17 +203,20 @@ def _leave(run: Any, state: str, *, using: str, error: str) -> None:
         states.move_to(run, state, using=using, details={"error": error})
 
 
-def _failure(run: Any, error: Exception, *, using: str) -> IntegrityAppError:
+def _failure(run: Any, error: Exception, *, using: str, further: str) -> IntegrityAppError:
     if isinstance(error, IntegrityAppError) and not isinstance(error, SchemaChanged):
         return error
     said = headline(error).rstrip(".")
-    further = "Run the same command with --apply again to finish it."
+    if get_rows(using=using).connection.in_atomic_block:
+        return RunFailed(
+            f"The run failed: {said}. It is part of a larger transaction and goes back with that, as if it had never "
+            "begun. Change what the message names, then run the same again."
+        )
     if isinstance(error, SchemaChanged):
-        cancel = command_for(f"dedupe --cancel {run.pk}", using=using)
-        further = f"End the run where it is: {cancel}; then make a new plan."
+        further = f"end the run where it is: {command_for(f'dedupe --cancel {run.pk}', using=using)}"
     elif not isinstance(error, (OperationalError, InterfaceError)):  # it would fail again
-        further = f"Change what the message names, then finish it: {ways_on(run.pk, using=using)}"
+        further = f"change what the message names, then {further}"
     return RunFailed(
         f"Run {run.pk} stopped: {said}. Batches committed before stay done, the last one was rolled back; nothing is "
-        f"lost. {further}"
+        f"lost. Finish it: {further}"
     )

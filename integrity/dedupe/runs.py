@@ -43,6 +43,17 @@ def unfinished_run(rule: DedupeRule, *, apps: Apps, using: str) -> int | None:
     return int(run.pk) if run is not None else None
 
 
+def ways_on(run: Any, *, apps: Apps, using: str) -> str:
+    """What can be done with a run that is not at its end, after "finish it:"."""
+    finish = command_for(f"dedupe --resume {run.pk}", using=using)
+    if not load_plan(run.plan_id, apps=apps, using=using).document.get("wording"):  # no command can build the rule
+        finish = f"run again what began it, such as {command_for('migrate', using=using)}"
+    return (
+        f"{finish}; or end it where it is: {command_for(f'dedupe --cancel {run.pk}', using=using)}; "
+        f"or take it back: {command_for(f'undo_dedupe {run.pk}', using=using)}"
+    )
+
+
 def list_runs(*, apps: Apps, using: str) -> tuple[RunSummary, ...]:
     """Return all runs, newest first."""
     require_books(using=using)

@@ -8,7 +8,7 @@ from typing import Any
 
 from integrity.dedupe.keep import OrderByFields, named
 from integrity.dedupe.rule import DedupeRule
-from integrity.rules.registry import get_rule
+from integrity.rules.registry import UnknownRule, get_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,4 +63,12 @@ def rule_of(*, name: str, wording: Mapping[str, Any]) -> DedupeRule:
     Raises:
         UnknownRule: it was neither worded nor is it registered.
     """
-    return Wording.from_json(wording).build() if wording else get_rule(name)
+    if wording:
+        return Wording.from_json(wording).build()
+    try:
+        return get_rule(name)
+    except UnknownRule as error:
+        raise UnknownRule(
+            f"{error} What made the plan, such as a migration, has a rule of its own: to go on, run that again "
+            "(manage.py migrate)."
+        ) from None

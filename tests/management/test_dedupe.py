@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.dispatch import Signal
 
+from integrity.dedupe import RunFailed
 from integrity.models import DedupePlan, DedupeRun
 from integrity.signals import batch_done, batch_step
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.ponies.merging import twins
+from tests.ponies.merging import ONE_NAME, merge, twins
 from tests.ponies.models import Pony
 from tests.snapshots import snapshot
 
@@ -410,6 +412,57 @@ def test_a_cancelled_run_is_over_and_can_be_undone(ponies: Database, call: Call)
     assert snapshot() == before
     assert call(*HERD, *APPLY).code == 0
     assert len(names()) == 9
+
+
+def keep_all_ponies(database: Database) -> None:
+    """Let the database refuse to delete a pony, as a stranger's trigger may."""
+    if database.vendor == "sqlite":
+        body = "BEFORE DELETE ON ponies_pony BEGIN SELECT RAISE(ABORT, 'ponies stay'); END"
+        database.execute(f"CREATE TRIGGER stay {body}")
+        return
+    database.execute(
+        "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION USING ERRCODE = '23514', MESSAGE = 'ponies stay'; END $$"
+    )
+    database.execute("CREATE TRIGGER stay BEFORE DELETE ON ponies_pony FOR EACH ROW EXECUTE FUNCTION stay()")
+
+
+def test_a_run_that_the_database_refuses_says_how_to_go_on(ponies: Database, call: Call) -> None:
+    twins()
+    keep_all_ponies(ponies)
+
+    refused = call(*HERD, *APPLY)
+
+    assert refused.code == 2
+    assert "ponies stay" in refused.err
+    assert "then manage.py dedupe --resume 1; or end it where it is: manage.py dedupe --cancel 1" in refused.err
+
+
+def test_a_run_of_a_migration_is_finished_by_that(ponies: Database, call: Call) -> None:
+    twins()
+    keep_all_ponies(ponies)
+
+    with pytest.raises(RunFailed) as failed:
+        merge(ONE_NAME)
+
+    assert "--resume" not in str(failed.value)
+    assert "manage.py migrate; or end it where it is: manage.py dedupe --cancel 1" in str(failed.value)
+    plan = str(DedupeRun.objects.get().plan_id)
+    for arguments in (("--resume", "1"), ("--show", plan, "--group", "1")):
+        refused = call("dedupe", *arguments)
+        assert (refused.code, "manage.py migrate" in refused.err) == (2, True), refused.err
+
+
+def test_a_run_in_a_transaction_of_others_names_no_run_to_go_on_with(ponies: Database) -> None:
+    twins()
+    keep_all_ponies(ponies)
+
+    with pytest.raises(RunFailed, match="ponies stay") as failed, transaction.atomic():
+        merge(ONE_NAME)
+
+    assert not DedupeRun.objects.exists()
+    assert "manage.py" not in str(failed.value)
+    assert "as if it had never begun" in str(failed.value)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
