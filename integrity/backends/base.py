@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from integrity.exceptions import IntegrityAppError
+
+VIEW: Final = "is a view: give the rule a model of the table that holds the rows."
+"""The hindrance that both databases know."""
 
 
 class UnsupportedDatabase(IntegrityAppError):
@@ -94,6 +97,13 @@ class Catalogue(Protocol):
 
     def triggers(self, table: str) -> tuple[str, ...]:
         """Names of the triggers that somebody made on the table, and that fire."""
+        ...
+
+    def hindrance(self, table: str) -> str:
+        """What keeps statements on a table from treating its own rows and nothing else; "" where nothing does.
+
+        It continues a sentence that begins with the table, and says what to do.
+        """
         ...
 
     def row_estimate(self, table: str) -> int:

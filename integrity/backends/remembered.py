@@ -18,6 +18,7 @@ class RememberedCatalogue:
         self._foreign_keys = cache(catalogue.foreign_keys)
         self._referencing = cache(catalogue.referencing)
         self._triggers = cache(catalogue.triggers)
+        self._hindrance = cache(catalogue.hindrance)
         self._row_estimate = cache(catalogue.row_estimate)
 
     def tables(self) -> frozenset[str]:
@@ -40,6 +41,9 @@ class RememberedCatalogue:
 
     def triggers(self, table: str) -> tuple[str, ...]:
         return self._triggers(table)
+
+    def hindrance(self, table: str) -> str:
+        return self._hindrance(table)
 
     def row_estimate(self, table: str) -> int:
         return self._row_estimate(table)

@@ -21,7 +21,7 @@ from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.referencing import select_referencing
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
 from integrity.dedupe.stages import Stage, StagedReference
-from integrity.dedupe.target import NoPrimaryKey
+from integrity.dedupe.tables import primary_key_of
 from integrity.exceptions import IntegrityAppError
 
 _MOST_PASSES = 20
@@ -48,6 +48,7 @@ class Following:
         """Stage every table that is reached.
 
         Raises:
+            UntreatableTable: the rows of a referencing table are not its own, or not all in sight.
             NoPrimaryKey: a referencing table has none.
             EndlessMerge: collisions kept causing collisions.
         """
@@ -108,12 +109,7 @@ class Following:
         return self._named(table, [reference for reference, _ in pairs]), [parent for _, parent in pairs]
 
     def _named(self, table: str, references: Sequence[Reference]) -> Stage:
-        pk = self._catalogue.primary_key(table)
-        if not pk:
-            raise NoPrimaryKey(
-                f"Table {table!r} references {references[0].target_table!r} and has no primary key, so its rows cannot "
-                "be told apart. Add one first."
-            )
+        pk = primary_key_of(table, catalogue=self._catalogue, references=references[0].target_table)
         self._made += 1
         return Stage(
             name=f"{self.root.name}_{self._made}",

@@ -20,15 +20,12 @@ from integrity.dedupe.pointing import points_at
 from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key
+from integrity.dedupe.tables import primary_key_of
 from integrity.exceptions import IntegrityAppError
 
 
 class MissingTable(IntegrityAppError):
     """The rule's table, or a column that its model names, is not in the database."""
-
-
-class NoPrimaryKey(IntegrityAppError):
-    """A table without a primary key: its rows cannot be told apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +141,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
     Raises:
         InvalidRule: the registry has no such model, or the rule does not fit it.
         MissingTable: the table, or one of the model's columns, is absent.
+        UntreatableTable: its rows are not its own, or not all in sight.
         NoPrimaryKey: the table has none.
     """
     model = _model(rule, apps)
@@ -156,9 +154,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
             f"Check that it is the right one; `{command_for('migrate', using=using)}` makes or adopts the tables."
         )
     _check_columns(rule, model, {column.name for column in found})
-    pk = catalogue.primary_key(table)
-    if not pk:
-        raise NoPrimaryKey(f"Table {table!r} has no primary key, so its rows cannot be told apart. Add one first.")
+    pk = primary_key_of(table, catalogue=catalogue)
     check_policies(rule, apps=apps, using=using)
     return Target(
         rule=rule,

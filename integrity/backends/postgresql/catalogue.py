@@ -8,6 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import Column, ForeignKey, Index
+from integrity.backends.postgresql.hindrances import hindrance
 
 COLLATION = """COALESCE((
     SELECT ' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(l.collname)
@@ -164,6 +165,9 @@ class PostgreSQLCatalogue:
             [self._regclass(table) for table in tables],
         )
         return repr(found)
+
+    def hindrance(self, table: str) -> str:
+        return hindrance(table, connection=self._connection)
 
     def row_estimate(self, table: str) -> int:
         name = self._regclass(table)

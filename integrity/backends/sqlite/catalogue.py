@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from integrity.backends.base import Column, ForeignKey, Index
+from integrity.backends.base import VIEW, Column, ForeignKey, Index
 
 _ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", re.IGNORECASE)
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
@@ -115,6 +115,10 @@ class SQLiteCatalogue:
     def triggers(self, table: str) -> tuple[str, ...]:
         made = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND LOWER(tbl_name) = LOWER(%s) ORDER BY name"
         return tuple(name for (name,) in self._rows(made, table))
+
+    def hindrance(self, table: str) -> str:
+        views = self._rows("SELECT 1 FROM sqlite_master WHERE type = 'view' AND LOWER(name) = LOWER(%s)", table)
+        return VIEW if views else ""
 
     def row_estimate(self, table: str) -> int:
         quoted = self._connection.ops.quote_name(table)

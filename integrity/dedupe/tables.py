@@ -1,0 +1,29 @@
+"""Tables that the engine can treat: their rows are their own, all in sight, and told apart by a primary key."""
+
+from __future__ import annotations
+
+from integrity.backends import Catalogue
+from integrity.exceptions import IntegrityAppError
+
+
+class NoPrimaryKey(IntegrityAppError):
+    """A table without a primary key: its rows cannot be told apart."""
+
+
+class UntreatableTable(IntegrityAppError):
+    """A table whose rows cannot be removed or repointed without losing others."""
+
+
+def primary_key_of(table: str, *, catalogue: Catalogue, references: str = "") -> tuple[str, ...]:
+    """Return the columns of the primary key of a table that can be treated; ``references`` is why it is to be.
+
+    Raises:
+        UntreatableTable: it is a view, shows the rows of other tables, or hides some of its own.
+        NoPrimaryKey: it has none.
+    """
+    named = f"Table {table!r}" + (f", which references {references!r}," if references else "")
+    if hindrance := catalogue.hindrance(table):
+        raise UntreatableTable(f"{named} {hindrance}")
+    if pk := catalogue.primary_key(table):
+        return pk
+    raise NoPrimaryKey(f"{named} has no primary key, so its rows cannot be told apart. Add one first.")
