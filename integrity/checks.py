@@ -7,7 +7,6 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.core.exceptions import FieldError
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 
@@ -16,6 +15,7 @@ from integrity.audits.constraints import compare
 from integrity.audits.context import AuditContext, system_of
 from integrity.audits.expected import expected_constraint, is_declared
 from integrity.backends.base import UnsupportedDatabase
+from integrity.dedupe.fields import require_fields
 from integrity.dedupe.rule import DedupeRule, InvalidRule, Key
 from integrity.rules import active_rules
 
@@ -61,9 +61,9 @@ def _check_rule(rule: DedupeRule) -> Iterator[CheckMessage]:
         model = apps.get_model(rule.model)
         if system_of(model) not in (None, *conf.systems()):
             return
+        require_fields(rule, model)
         key = Key.of_rule(rule, model)
-        _require_fields(rule, model)
-    except (LookupError, ValueError, InvalidRule, FieldError) as error:
+    except (LookupError, ValueError, InvalidRule) as error:
         yield Error(
             f"The rule {rule.name!r} does not fit {rule.model}: {error}",
             hint="Correct the rule: it cannot be used.",
@@ -78,20 +78,6 @@ def _check_rule(rule: DedupeRule) -> Iterator[CheckMessage]:
             obj=model,
             id="integrity.W001",
         )
-
-
-def _require_fields(rule: DedupeRule, model: Any) -> None:
-    """Let Django resolve every field that the rule names.
-
-    Raises:
-        FieldError: the model has no such field.
-    """
-    rows = model._base_manager.all()
-    for condition in rule.complete:
-        rows = rows.filter(condition)
-    named = [*rule.content, *rule.ignore, *filter(None, [rule.vector])]
-    named += filter(None, (getattr(keep, "field", "") for keep in rule.keep))
-    rows.values(*named)
 
 
 def _check_database(using: str, app_configs: Configs) -> Iterator[CheckMessage]:

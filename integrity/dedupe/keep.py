@@ -100,9 +100,9 @@ class OrderByFields:
 
     def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         known = {field.name for field in target.model._meta.concrete_fields}
-        if unknown := [name for name in self.fields if name.lstrip("-") not in known]:
+        if unknown := [name for name in self.fields if name.removeprefix("-") not in known]:
             raise UnknownKeep(
-                f"{target.rule.model} has no field {unknown[0].lstrip('-')!r} to order by. "
+                f"{target.rule.model} has no field {unknown[0].removeprefix('-')!r} to order by. "
                 f"Choose from: {', '.join(sorted(known))}."
             )
         return tuple(

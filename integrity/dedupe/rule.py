@@ -123,7 +123,7 @@ class Key:
             InvalidRule: the model has no such field or no such constraint.
         """
         if rule.fields:
-            _check_fields(rule.model, model, rule.fields)
+            require_own_fields(rule.fields, label=rule.model, model=model)
             return cls(
                 expressions=tuple(F(name) for name in rule.fields),
                 fields=tuple(rule.fields),
@@ -133,7 +133,7 @@ class Key:
         constraint = rule.constraint
         if not isinstance(constraint, UniqueConstraint):
             constraint = _constraint_named(str(constraint), rule.model, model)
-        _check_fields(rule.model, model, tuple(constraint.fields))
+        require_own_fields(constraint.fields, label=rule.model, model=model)
         return cls(
             expressions=tuple(map(_bare, constraint.expressions)) or tuple(F(name) for name in constraint.fields),
             fields=tuple(constraint.fields),
@@ -161,14 +161,25 @@ def _bare(expression: Any) -> Any:
     return expression.expression if isinstance(expression, OrderBy) else expression
 
 
-def _check_fields(label: str, model: Any, names: tuple[str, ...]) -> None:
-    known = {f.name for f in model._meta.get_fields()} | {f.attname for f in model._meta.concrete_fields}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InvalidRule(
-            f"{label} has no field {', '.join(map(repr, unknown))}. "
-            f"Choose from: {', '.join(sorted(f.name for f in model._meta.concrete_fields))}."
-        )
+def require_own_fields(names: Iterable[str], *, label: str, model: Any) -> None:
+    """See that each name is that of a column of the model's own table.
+
+    Raises:
+        InvalidRule: it is that of no field, of a relation that is kept elsewhere, or of a column of a parent's table.
+    """
+    meta = model._meta.concrete_model._meta
+    own = {name for field in meta.local_concrete_fields for name in (field.name, field.attname)}
+    inherited = {field.name: field.model._meta.label for field in meta.concrete_fields if field.name not in own}
+    for name in names:
+        if name in inherited:
+            raise InvalidRule(
+                f"The field {name!r} of {label} is in the table of {inherited[name]}. Give the rule that model."
+            )
+        if name not in own:
+            raise InvalidRule(
+                f"{label} has no column for a field {name!r}. "
+                f"Choose from: {', '.join(sorted(f.name for f in meta.local_concrete_fields))}."
+            )
 
 
 def _constraint_named(name: str, label: str, model: Any) -> UniqueConstraint:

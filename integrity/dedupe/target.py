@@ -16,6 +16,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
+from integrity.dedupe.fields import require_fields
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
@@ -145,6 +146,8 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
         NoPrimaryKey: the table has none.
     """
     model = _model(rule, apps)
+    require_fields(rule, model)
+    key = Key.of_rule(rule, model)
     table = model._meta.db_table
     catalogue = get_catalogue(using=using)
     found = catalogue.columns(table)
@@ -163,7 +166,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
         table=table,
         pk=pk,
         columns=tuple(column.name for column in found if not column.generated),
-        key=Key.of_rule(rule, model),
+        key=key,
         references=references_to(table, apps=apps, using=using, rule=rule),
     )
 
@@ -178,7 +181,8 @@ def _model(rule: DedupeRule, apps: Apps) -> Any:
 def _check_columns(rule: DedupeRule, model: Any, have: Iterable[str]) -> None:
     # Only what the rule reads: an adopted table may lack columns that its model has and can do without.
     key = rule.constraint.fields if isinstance(rule.constraint, UniqueConstraint) else rule.fields
-    named = {*key, *rule.content, rule.vector, rule.clock, model._meta.pk.name}
+    ordering = (getattr(keep, "field", "") for keep in rule.keep)
+    named = {*key, *rule.content, *ordering, rule.vector, rule.clock, model._meta.pk.name}
     missing = sorted({f.column for f in model._meta.local_concrete_fields if f.name in named} - set(have))
     if missing:
         raise MissingTable(

@@ -13,6 +13,7 @@ from integrity.backends.fault import words
 from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
 from integrity.exceptions import IntegrityAppError
+from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.providers import (
     Provider,
     ProviderError,
@@ -20,7 +21,6 @@ from integrity.pipeline.providers import (
     check_answer,
     get_provider,
 )
-from integrity.pipeline.vectors import WrongDimensions
 
 _MOST: Final = 1000
 _SETTINGS: Final = {

@@ -1,0 +1,84 @@
+"""A rule that does not fit its model is refused in words before anything is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db.models import Q
+
+from integrity.dedupe import (
+    DedupeRule,
+    InvalidRule,
+    Latest,
+    Medoid,
+    OrderByFields,
+    StatusOrder,
+    UnknownKeep,
+    count_duplicates,
+    make_plan,
+)
+from tests.databases import Database
+
+
+@pytest.mark.parametrize(
+    "key", ["toys", "companions", "foals", "passport", "ribbon", "labels", "pk", "sire__name", "nmae"]
+)
+def test_a_key_is_made_of_columns(key: str) -> None:
+    with pytest.raises(InvalidRule, match=f"ponies.Pony has no column for a field '{key}'. Choose from: code, foaled"):
+        count_duplicates(DedupeRule(model="ponies.Pony", fields=(key,)), apps=apps, using="default")
+
+
+def test_a_composite_primary_key_is_no_column() -> None:
+    with pytest.raises(InvalidRule, match=r"ponies.Lap has no column for a field 'pk'. Choose from: clock, number"):
+        count_duplicates(DedupeRule(model="ponies.Lap", fields=("pk",)), apps=apps, using="default")
+
+
+@pytest.mark.parametrize("options", [{"fields": ("tag",)}, {"fields": ("sparkle",), "ignore": ("tag",)}])
+def test_a_column_of_the_parents_table_is_none_of_the_childs(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRule, match=r"'tag' of ponies.Unicorn is in the table of ponies.Animal"):
+        count_duplicates(DedupeRule(model="ponies.Unicorn", **options), apps=apps, using="default")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"content": ("nmae",)}, "no column for a field 'nmae'"),
+        ({"ignore": ("nmae",)}, "no column for a field 'nmae'"),
+        ({"vector": "nmae"}, "no column for a field 'nmae'"),
+        ({"keep": (Medoid("nmae"),)}, "no column for a field 'nmae'"),
+        ({"clock": "nmae"}, "Cannot resolve keyword 'nmae'"),
+        ({"keep": (Latest("nmae"),)}, "Cannot resolve keyword 'nmae'"),
+        ({"keep": (StatusOrder("nmae", ("a",)),)}, "Cannot resolve keyword 'nmae'"),
+        ({"keep": (StatusOrder("foaled", ("a",)),)}, "Field 'foaled' expected a number but got 'a'"),
+        ({"keep": (Latest("foals__foaled"),)}, "'foals' is many values for one row of ponies.Pony"),
+        ({"keep": (Latest("labels__text"),)}, "is many values for one row of ponies.Pony"),
+        ({"complete": (Q(nmae=1),)}, "Cannot resolve keyword 'nmae'"),
+        ({"complete": (~Q(toys__name="ball"),)}, "is many values for one row of ponies.Pony"),
+        ({"keep": Latest("foaled")}, r"`keep` takes a tuple. One of a single item is \(Latest\(field='foaled'\),\)"),
+        ({"complete": Q(foaled=1)}, "`complete` takes a tuple"),
+        ({"ignore": "code"}, r"`ignore` takes a tuple. One of a single item is \('code',\)"),
+    ],
+)
+def test_what_a_rule_names_is_there(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRule, match=words):
+        make_plan(DedupeRule(model="ponies.Pony", fields=("name",), **options), apps=apps, using="default")
+
+
+def test_a_rule_may_look_at_what_a_row_references(sqlite_ponies: Database) -> None:
+    rule = DedupeRule(
+        model="ponies.Pony",
+        fields=("name",),
+        keep=(Latest("sire__foaled"), Latest("pk")),
+        complete=(Q(passport__number="1"),),
+    )
+
+    assert make_plan(rule, apps=apps, using="default").redundant == 0
+
+
+def test_two_signs_make_no_ordering(sqlite_ponies: Database) -> None:
+    rule = DedupeRule(model="ponies.Pony", fields=("name",), keep=(OrderByFields(("--foaled",)),))
+
+    with pytest.raises(UnknownKeep, match="no field '-foaled'"):
+        make_plan(rule, apps=apps, using="default")
