@@ -17,8 +17,7 @@ def expression_sql(expression: Any, *, model: type[models.Model], connection: Ba
 
     An ordering or an operator class around the part says how an index is built, not what it holds, and is left out.
     """
-    while not isinstance(expression, models.F) and _only_builds_indexes(expression):
-        (expression,) = expression.get_source_expressions()
+    expression = bare(expression)
     query = Query(model, alias_cols=False)
     resolved = expression.resolve_expression(query, allow_joins=False)
     sql, params = query.get_compiler(connection=connection).compile(resolved)
@@ -36,8 +35,11 @@ def condition_sql(
     return _literal(sql, params, connection)
 
 
-def _only_builds_indexes(expression: Any) -> bool:
-    return isinstance(expression, models.expressions.OrderBy) or type(expression).__name__ == "OpClass"
+def bare(expression: Any) -> Any:
+    """The expression without ``asc()``, ``desc()`` and operator classes: they make no difference to uniqueness."""
+    while isinstance(expression, models.expressions.OrderBy) or type(expression).__name__ == "OpClass":
+        (expression,) = expression.get_source_expressions()
+    return expression
 
 
 def _literal(sql: str, params: Any, connection: BaseDatabaseWrapper) -> SQL:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import F, Q, UniqueConstraint
-from django.db.models.expressions import OrderBy
 
+from integrity.backends.expressions import bare
 from integrity.dedupe.keep import Earliest, Keep
 from integrity.exceptions import IntegrityAppError
 
@@ -135,7 +135,7 @@ class Key:
             constraint = _constraint_named(str(constraint), rule.model, model)
         require_own_fields(constraint.fields, label=rule.model, model=model)
         return cls(
-            expressions=tuple(map(_bare, constraint.expressions)) or tuple(F(name) for name in constraint.fields),
+            expressions=tuple(map(bare, constraint.expressions)) or tuple(F(name) for name in constraint.fields),
             fields=tuple(constraint.fields),
             condition=constraint.condition,
             nulls_distinct=constraint.nulls_distinct is not False,
@@ -156,11 +156,6 @@ def field_names(model: Any, names: Iterable[str]) -> frozenset[str]:
     return frozenset(model._meta.get_field(name).name for name in names)
 
 
-def _bare(expression: Any) -> Any:
-    """Without ``asc()`` and ``desc()``, which make no difference to uniqueness."""
-    return expression.expression if isinstance(expression, OrderBy) else expression
-
-
 def require_own_fields(names: Iterable[str], *, label: str, model: Any) -> None:
     """See that each name is that of a column of the model's own table.
 
@@ -177,7 +172,7 @@ def require_own_fields(names: Iterable[str], *, label: str, model: Any) -> None:
             )
         if name not in own:
             raise InvalidRule(
-                f"{label} has no column for a field {name!r}. "
+                f"{label} has no field {name!r} that is a column. "
                 f"Choose from: {', '.join(sorted(f.name for f in meta.local_concrete_fields))}."
             )
 

@@ -132,8 +132,14 @@ class Target:
         keys = [name for name in expressions if name.startswith("k")]
         known = joined(" AND ", (f"{identifier(f'integrity_{name}')} IS NOT NULL" for name in keys))
         where = compose("WHERE {known}", known=known) if self.key.nulls_distinct else SQL("")
-        wrapped = compose("SELECT {names} FROM ({inner}) AS i {where}", names=names, inner=SQL(sql), where=where)
+        wrapped = compose("SELECT {names} FROM ({inner}) AS i {where}", names=names, inner=self._safe(sql), where=where)
         return Query(sql=wrapped, params=tuple(params))
+
+    def _safe(self, sql: str) -> SQL:
+        """Double the percent signs of names: Django leaves them as they are, and they would count as parameters."""
+        for name in {self.table, *(field.column for field in self.model._meta.concrete_fields)}:
+            sql = sql.replace(f'"{name}"', identifier(name))
+        return SQL(sql)
 
 
 def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:

@@ -26,12 +26,14 @@ from tests.databases import Database
     "key", ["toys", "companions", "foals", "passport", "ribbon", "labels", "pk", "sire__name", "nmae"]
 )
 def test_a_key_is_made_of_columns(key: str) -> None:
-    with pytest.raises(InvalidRule, match=f"ponies.Pony has no column for a field '{key}'. Choose from: code, foaled"):
+    with pytest.raises(
+        InvalidRule, match=f"ponies.Pony has no field '{key}' that is a column. Choose from: code, foaled"
+    ):
         count_duplicates(DedupeRule(model="ponies.Pony", fields=(key,)), apps=apps, using="default")
 
 
 def test_a_composite_primary_key_is_no_column() -> None:
-    with pytest.raises(InvalidRule, match=r"ponies.Lap has no column for a field 'pk'. Choose from: clock, number"):
+    with pytest.raises(InvalidRule, match=r"ponies.Lap has no field 'pk' that is a column. Choose from: clock, number"):
         count_duplicates(DedupeRule(model="ponies.Lap", fields=("pk",)), apps=apps, using="default")
 
 
@@ -44,10 +46,10 @@ def test_a_column_of_the_parents_table_is_none_of_the_childs(options: dict[str, 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"content": ("nmae",)}, "no column for a field 'nmae'"),
-        ({"ignore": ("nmae",)}, "no column for a field 'nmae'"),
-        ({"vector": "nmae"}, "no column for a field 'nmae'"),
-        ({"keep": (Medoid("nmae"),)}, "no column for a field 'nmae'"),
+        ({"content": ("nmae",)}, "no field 'nmae'"),
+        ({"ignore": ("nmae",)}, "no field 'nmae'"),
+        ({"vector": "nmae"}, "no field 'nmae'"),
+        ({"keep": (Medoid("nmae"),)}, "no field 'nmae'"),
         ({"clock": "nmae"}, "Cannot resolve keyword 'nmae'"),
         ({"keep": (Latest("nmae"),)}, "Cannot resolve keyword 'nmae'"),
         ({"keep": (StatusOrder("nmae", ("a",)),)}, "Cannot resolve keyword 'nmae'"),
