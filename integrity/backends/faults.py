@@ -21,3 +21,8 @@ def explain(error: DatabaseError | InterfaceError, *, using: str) -> Fault | Non
     if fault is None and isinstance(error, (OperationalError, InterfaceError)):
         return Fault(message=f"Database {using!r} stopped the work: {words(error)}", interrupted=True)
     return fault
+
+
+def lacks_operation(error: DatabaseError) -> bool:
+    """Whether a column's type has no such operator or function: in PostgreSQL, json no equality, uuid no maximum."""
+    return getattr(error.__cause__, "sqlstate", None) == postgresql.UNDEFINED_FUNCTION

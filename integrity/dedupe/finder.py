@@ -10,6 +10,7 @@ from integrity.dedupe.results import DuplicateCount
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.stages import Stage
 from integrity.dedupe.target import Target, resolve
+from integrity.dedupe.types import types_allow
 
 
 def count_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> DuplicateCount:
@@ -22,16 +23,25 @@ def count_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> DuplicateCo
 
 
 def count_groups(target: Target) -> DuplicateCount:
-    """The same for a rule that is resolved already."""
+    """The same for a rule that is resolved already.
+
+    Raises:
+        InvalidRule: a column of the key has a type without equality.
+    """
     rows = get_rows(using=target.using)
-    groups, redundant = rows.count_groups(target.keys(), key_count=len(target.key.expressions))
+    with types_allow(target.rule):
+        groups, redundant = rows.count_groups(target.keys(), key_count=len(target.key.expressions))
     return DuplicateCount(groups=groups, redundant=redundant)
 
 
 def stage_duplicates(target: Target, *, name: str, limit: int | None) -> Stage:
-    """Create the root stage of a plan: every row of every duplicate group (of the first ``limit`` groups)."""
+    """Create the root stage of a plan: every row of every duplicate group (of the first ``limit`` groups).
+
+    Raises:
+        InvalidRule: a column of the key, or of the ordering, has a type without an order.
+    """
     rows = get_rows(using=target.using)
-    with transaction.atomic(using=target.using):
+    with types_allow(target.rule), transaction.atomic(using=target.using):
         rows.stage_groups(name, target.groups(limit=limit))
     rows.finish_stage(name, pk_count=len(target.pk))
     return Stage(name=name, table=target.table, pk=target.pk, columns=target.columns)

@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity.backends.fault import Fault, words
 
 INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_FUNCTION = "42883"  # operators are functions too
 UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
 _RAISED = "A trigger or function of this database says so: ask whoever made it."

@@ -1,4 +1,4 @@
-"""Keys that occur more than once, found by sorting their hashes.
+"""Keys that occur more than once, found by sorting their hashes; keys of types that have none are sorted themselves.
 
 Two passes: 64-bit hashes of the keys are cheap to sort, and only the rows of repeated hashes are then read in full.
 Different keys with one hash fall apart again where the caller groups by the key itself. Sorting the hashes took half

@@ -102,6 +102,8 @@ class PostgreSQLRows(Rows):
         return compose("{alias}.xmin", alias=alias)
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
+        if not self._hashes_key(keys, key_count):
+            return super().count_groups(keys, key_count=key_count)
         with transaction.atomic(using=self.connection.alias):
             self.execute(SORT_HASHES)
             hashes = repeated_hashes(keys, key_count)
@@ -117,7 +119,27 @@ class PostgreSQLRows(Rows):
             query = Query(sql=repeated, params=hashes.params + keys.params)
             return super().count_groups(query, key_count=key_count)
 
+    def _hashes_key(self, keys: Query, key_count: int) -> bool:
+        """Whether every part of the key can be hashed; money, bit, tsvector and vector cannot and are only sorted."""
+        no_row = compose(
+            "SELECT {key_hash} FROM (SELECT 1) AS one LEFT JOIN ({keys}) AS k ON FALSE",
+            key_hash=key_hash(key_count),
+            keys=keys.sql,
+        )
+        return self._succeeds(no_row, keys.params)
+
+    def _succeeds(self, sql: SQL, params: Sequence[Any] = ()) -> bool:
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                self.fetch(sql, params)
+        except DatabaseError:
+            return False
+        return True
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
+        if not self._hashes_key(query.keys, query.key_count):
+            self.create_as(name, Query(sql=ranked_select(query, source=query.rows.sql), params=query.rows.params))
+            return
         hashes = f"{name}_hashes"
         self.execute(SORT_HASHES)
         self.create_as(hashes, repeated_hashes(query.keys, query.key_count))
