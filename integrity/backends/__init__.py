@@ -13,6 +13,7 @@ from integrity.backends.base import (
     ForeignKey,
     Index,
     UnsupportedDatabase,
+    collations_of,
     has_index_on,
 )
 from integrity.backends.postgresql.audit_queries import PostgreSQLAuditQueries
@@ -33,6 +34,7 @@ __all__ = [
     "RememberedCatalogue",
     "Rows",
     "UnsupportedDatabase",
+    "collations_of",
     "get_audit_queries",
     "get_catalogue",
     "get_rows",

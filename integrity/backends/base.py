@@ -42,6 +42,8 @@ class Index:
     unique: bool
     keys: tuple[str, ...] = ()
     """Each part of the key as SQL text: a quoted column, or an expression on bare columns."""
+    collations: tuple[str, ...] = ()
+    """By what each part of the key is compared, where every column has a collation; empty where types decide."""
     primary: bool = False
     valid: bool = True
     """False for the leftover of a concurrent build that failed: it may enforce nothing."""
@@ -117,3 +119,12 @@ def has_index_on(indexes: Sequence[Index], columns: Sequence[str]) -> bool:
     return any(
         set(index.columns[: len(wanted)]) == wanted for index in indexes if index.valid and index.predicate is None
     )
+
+
+def collations_of(indexes: Sequence[Index], columns: Sequence[str]) -> tuple[str, ...]:
+    """The collation by which each of these columns is unique: a constraint's, before that of a mere index."""
+    found: dict[str | None, str] = {}
+    for index in sorted(indexes, key=lambda index: index.constraint):
+        if index.unique and set(index.columns) == set(columns):
+            found.update(zip(index.columns, index.collations, strict=False))
+    return tuple(found.get(column, "BINARY") for column in columns)

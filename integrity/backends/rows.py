@@ -49,7 +49,17 @@ class Rows(Statements):
 
     @abstractmethod
     def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
-        """Convert a value to a column type; ``dashed`` writes 32 hexadecimal digits as UUIDs are written."""
+        """Convert a value to a column type; ``dashed`` writes 32 hexadecimal digits as UUIDs are written.
+
+        NULL where SQLite would make another key of it: a text such as ``007`` in a column of numbers.
+        """
+
+    def comparison(self, own: str, target: str, *, collation: str) -> str:
+        """How the database compares a referencing column with a key of that collation: SQL of ``{own}`` and ``{key}``.
+
+        Empty where they are equal if the column holds the key as ``convert`` writes it.
+        """
+        return ""
 
     @abstractmethod
     def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:

@@ -125,12 +125,12 @@ class Following:
             if reference.policy == REFUSE:
                 label = f"{stage.table}.{', '.join(reference.columns)}"
                 self._refuse(stage, f"{reference.grp} IS NOT NULL", f"the rule refuses to move references of {label}")
-            # No new value although the target goes: it went without an heir.
+            # No new value although the target goes: it went without an heir, or the heir's key does not fit.
             lost = f"{reference.grp} IS NOT NULL AND {reference.new[0]} IS NULL"
             if reference.policy == QUARANTINE:
                 self._quarantine(stage, f"{reference.grp} IS NOT NULL")
             else:
-                self._refuse(stage, lost, f"a row of {stage.table} references a row that goes without an heir")
+                self._refuse(stage, lost, _why_lost(stage, reference))
 
     def _quarantine(self, stage: Stage, condition: str) -> None:
         self._rows.execute(
@@ -186,6 +186,12 @@ class Following:
         self.stages[f"{reference.table}.{reference.columns[0]}"] = stage
 
 
+def _why_lost(stage: Stage, reference: StagedReference) -> str:
+    if reference.types:
+        return f"{stage.table}.{', '.join(reference.columns)} cannot hold the key of the row that stays as it is"
+    return f"a row of {stage.table} references a row that goes without an heir"
+
+
 def _staged(number: int, reference: Reference) -> StagedReference:
     return StagedReference(
         number=number,
@@ -194,6 +200,7 @@ def _staged(number: int, reference: Reference) -> StagedReference:
         target_columns=reference.target_columns,
         indexed=reference.indexed,
         types=reference.types,
+        compared=reference.compared,
         dashed=reference.dashed,
         condition=str(reference.condition),
         policy=reference.policy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, compose, joined, on
-from integrity.dedupe.pointing import written
+from integrity.dedupe.pointing import sought, written
 from integrity.dedupe.stages import Stage, StagedReference
 
 
@@ -36,7 +36,7 @@ def _of_removed(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
         grp=reference.grp,
         values=_named(
             reference,
-            (*written(reference, source.name, source.p, rows), *written(reference, source.name, source.s, rows)),
+            (*sought(reference, source.name, source.p, rows), *written(reference, source.name, source.s, rows)),
         ),
         source=source.name,
     )
@@ -81,7 +81,7 @@ def _of_all(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
         values=_named(
             reference,
             (
-                *written(reference, "k", (f"before{n}" for n in range(1, count + 1)), rows),
+                *sought(reference, "k", (f"before{n}" for n in range(1, count + 1)), rows),
                 *written(reference, "k", (f"after{n}" for n in range(1, count + 1)), rows),
             ),
         ),

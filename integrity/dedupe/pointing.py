@@ -20,6 +20,9 @@ class Pointer(Protocol):
     def types(self) -> tuple[str, ...]: ...
 
     @property
+    def compared(self) -> tuple[str, ...]: ...
+
+    @property
     def dashed(self) -> bool: ...
 
     @property
@@ -28,20 +31,35 @@ class Pointer(Protocol):
 
 def written(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> tuple[SQL, ...]:
     """The values of ``of.names`` (columns of the target) as the pointer's own columns spell them."""
-    values = tuple(compose("{of}.{name}", of=of, name=name) for name in names)
+    values = _values(of, names)
     if not pointer.types and not pointer.dashed:
         return values
     types = pointer.types or ("",) * len(values)
     return tuple(rows.convert(v, to=t, dashed=pointer.dashed) for v, t in zip(values, types, strict=True))
 
 
+def sought(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> tuple[SQL, ...]:
+    """The same values as ``holds_key`` wants them."""
+    return _values(of, names) if pointer.compared else written(pointer, of, names, rows)
+
+
 def points_at(pointer: Pointer, of: str, names: Iterable[str], rows: Rows) -> SQL:
     """Condition: the row ``c`` points at the row whose key is ``of.names``."""
+    return holds_key(pointer, sought(pointer, of, names, rows))
+
+
+def holds_key(pointer: Pointer, key: Iterable[SQL]) -> SQL:
+    """Condition: the row ``c`` holds a key that was ``sought``."""
+    compared = pointer.compared or ("{own} = {key}",) * len(pointer.columns)
     same = [
-        compose("c.{own} = {value}", own=own, value=value)
-        for own, value in zip(pointer.columns, written(pointer, of, names, rows), strict=True)
+        compose(how, own=compose("c.{own}", own=own), key=value)
+        for how, own, value in zip(compared, pointer.columns, key, strict=True)
     ]
     return joined(" AND ", [*same, *([pointer.condition] if pointer.condition else [])])
+
+
+def _values(of: str, names: Iterable[str]) -> tuple[SQL, ...]:
+    return tuple(compose("{of}.{name}", of=of, name=name) for name in names)
 
 
 def points_at_staged(reference: StagedReference, stage: Stage, rows: Rows) -> SQL:

@@ -82,7 +82,8 @@ class Recheck:
         moved = joined(
             " OR ",
             (
-                f"(r.{identifier(old)} IS NOT NULL AND t.{identifier(column)} {self.rows.differs} r.{identifier(old)})"
+                # The stage first: its collation tells spellings apart, which the column's own may not.
+                f"(r.{identifier(old)} IS NOT NULL AND r.{identifier(old)} {self.rows.differs} t.{identifier(column)})"
                 for reference in stage.references
                 for column, old in zip(reference.columns, reference.old, strict=True)
             ),

@@ -17,7 +17,14 @@ from django.db import router
 from django.db.models import ForeignKey as DjangoForeignKey
 from django.db.models import IntegerField, UUIDField
 
-from integrity.backends import Catalogue, RememberedCatalogue, get_catalogue, get_rows, has_index_on
+from integrity.backends import (
+    Catalogue,
+    RememberedCatalogue,
+    collations_of,
+    get_catalogue,
+    get_rows,
+    has_index_on,
+)
 from integrity.backends.sql import NOTHING, SQL, compose
 from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
 
@@ -32,8 +39,12 @@ class Reference:
     target_columns: tuple[str, ...]
     indexed: bool = False
     """Whether looking up the rows that reference a given key is cheap."""
+    declared: bool = False
+    """Whether the database itself knows it, as a foreign key."""
     types: tuple[str, ...] = ()
     """The columns' types where they are not the target's own, so that values have to be converted."""
+    compared: tuple[str, ...] = ()
+    """How the database compares each column with the target's: SQL of ``{own}`` and ``{key}``, if not as converted."""
     dashed: bool = False
     """Whether ids are written as UUIDs with dashes, where the target holds 32 hexadecimal digits."""
     condition: SQL = NOTHING
@@ -76,7 +87,13 @@ def references_to(
 
 def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None, catalogue: Catalogue) -> Iterator[Reference]:
     for key in catalogue.referencing(table):
-        yield Reference(table=key.table, columns=key.columns, target_table=table, target_columns=key.target_columns)
+        yield Reference(
+            table=key.table,
+            columns=key.columns,
+            target_table=table,
+            target_columns=key.target_columns,
+            declared=True,
+        )
     yield from _to_models(table, apps)
     yield from _generic_foreign_keys(table, apps, using=using)
     if rule is not None:
@@ -219,11 +236,14 @@ def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Ref
     target = {c.name: c.type for c in catalogue.columns(reference.target_table)}
     # A key may point at a table, a column or a primary key that is gone: SQLite allows it; nothing is converted then.
     pairs = [(own[c], target.get(t, own[c])) for c, t in zip(reference.columns, reference.target_columns, strict=False)]
-    differ = any(rows.must_convert(theirs, ours) for ours, theirs in pairs)
+    differ = reference.dashed or any(rows.must_convert(theirs, ours) for ours, theirs in pairs)
+    collations = collations_of(catalogue.indexes(reference.target_table), reference.target_columns)
+    compared = [rows.comparison(*types, collation=known) for types, known in zip(pairs, collations, strict=False)]
     return replace(
         reference,
         indexed=has_index_on(catalogue.indexes(reference.table), reference.columns),
         types=tuple(ours for ours, _ in pairs) if differ else (),
+        compared=tuple(filter(None, compared)) if reference.declared or not differ else (),
     )
 
 

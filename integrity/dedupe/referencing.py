@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, on
 from integrity.backends.statements import Query
 from integrity.dedupe.maps import map_of
+from integrity.dedupe.pointing import holds_key
 from integrity.dedupe.stages import Stage, StagedReference
 
 
@@ -83,13 +84,26 @@ def _side(reference: StagedReference) -> str:
 
 def _matches(reference: StagedReference, side: str) -> SQL:
     """Condition: the row ``c`` has the old values of a map."""
-    same = on("c", reference.columns, side, reference.old)
-    return SQL(f"{same} AND {reference.condition}") if reference.condition else same
+    return holds_key(reference, (compose("{side}.{old}", side=side, old=old) for old in reference.old))
 
 
 def _columns_of(references: dict[StagedReference, SQL]) -> SQL:
-    """Group, old and new values of every reference, each from its own map."""
-    return joined(", ", (columns((r.grp, *r.old, *r.new), of=_side(r)) for r in references))
+    """Group, old and new values of every reference, each from its own map; the old ones as the row spells them."""
+    return joined(
+        ", ",
+        (joined(", ", (columns((r.grp, *r.new), of=_side(r)), *_old_values(r))) for r in references),
+    )
+
+
+def _old_values(reference: StagedReference) -> Iterator[SQL]:
+    for column, old in zip(reference.columns, reference.old, strict=True):
+        yield compose(
+            "CASE WHEN {m}.{grp} IS NOT NULL THEN c.{column} END AS {old}",
+            m=_side(reference),
+            grp=reference.grp,
+            column=column,
+            old=old,
+        )
 
 
 def _named(of: str, names: Sequence[str], new_names: Sequence[str]) -> SQL:

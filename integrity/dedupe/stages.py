@@ -24,6 +24,7 @@ class StagedReference:
     target_columns: tuple[str, ...] = ()
     indexed: bool = True
     types: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
     dashed: bool = False
     condition: str = ""
     policy: str = REPOINT

@@ -12,6 +12,7 @@ from integrity.backends.base import VIEW, Column, ForeignKey, Index
 _ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", re.IGNORECASE)
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
 _ORDER = re.compile(r"\s+(?:ASC|DESC)$", re.IGNORECASE)
+_BINARY = "BINARY"
 _WHERE = re.compile(r"\s*WHERE\s+(?P<predicate>.+)$", re.IGNORECASE | re.DOTALL)
 
 
@@ -56,24 +57,24 @@ class SQLiteCatalogue:
         found = [self._index(name, bool(unique), origin, sql) for name, unique, origin, sql in rows]
         key = self.primary_key(table)
         if key and not any(index.primary for index in found):  # INTEGER PRIMARY KEY is the rowid: no index is listed
-            found.append(Index(name="", columns=key, unique=True, primary=True, constraint=True))
+            found.append(_of_rowid(key))
         return tuple(found)
 
     def _index(self, name: str, unique: bool, origin: str, sql: str) -> Index:
-        columns = self._index_columns(name)
+        parts = self._rows("SELECT name, coll FROM pragma_index_xinfo(%s) WHERE key ORDER BY seqno", name)
+        names = tuple(column for column, _ in parts)
+        texts = _keys(sql) if None in names else ("",) * len(parts)
         return Index(
             name=name,
-            columns=columns,
-            keys=_keys(sql) if sql else tuple(f'"{column}"' for column in columns),
+            columns=names,
+            keys=tuple(_key(name, coll, text) for (name, coll), text in zip(parts, texts, strict=True)),
+            collations=tuple(collation for _, collation in parts),
             unique=unique,
             primary=origin == "pk",
             predicate=_predicate(sql),
             constraint=origin in ("u", "pk"),
             definition=sql,
         )
-
-    def _index_columns(self, index: str) -> tuple[str | None, ...]:
-        return tuple(n for (n,) in self._rows("SELECT name FROM pragma_index_info(%s) ORDER BY seqno", index))
 
     def foreign_keys(self, table: str) -> tuple[ForeignKey, ...]:
         rows = self._rows(
@@ -123,6 +124,26 @@ class SQLiteCatalogue:
     def row_estimate(self, table: str) -> int:
         quoted = self._connection.ops.quote_name(table)
         return int(self._rows(f"SELECT COUNT(*) FROM {quoted}")[0][0])  # noqa: S608 - a quoted identifier
+
+
+def _of_rowid(key: tuple[str, ...]) -> Index:
+    return Index(
+        name="",
+        columns=key,
+        keys=tuple(_key(column, _BINARY, "") for column in key),
+        collations=(_BINARY,) * len(key),
+        unique=True,
+        primary=True,
+        constraint=True,
+    )
+
+
+def _key(column: str | None, collation: str, text: str) -> str:
+    """A part of a key; its collation is its column's, of which an expression made of it knows nothing."""
+    if column is None:
+        return text
+    quoted = '"' + column.replace('"', '""') + '"'
+    return quoted if collation == _BINARY else f"{quoted} COLLATE {collation}"
 
 
 def _predicate(sql: str) -> str | None:

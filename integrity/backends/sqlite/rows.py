@@ -13,8 +13,14 @@ from integrity.backends.ranking import GroupQuery, ranked_select
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered, on
 from integrity.backends.sqlite.embedded import holds, replaced
-from integrity.backends.sqlite.types import affinity
+from integrity.backends.sqlite.types import NUMBERS, affinity
 from integrity.backends.statements import Query
+
+_AS_NUMBER = """(
+    SELECT CASE WHEN n <> v THEN v WHEN CAST(n AS TEXT) = v THEN n END
+    FROM (SELECT v, CAST(v AS NUMERIC) AS n FROM (SELECT {value} AS v))
+)"""
+"""A number is equal to a text only if that looks like a number."""
 
 _MOST_ARGUMENTS = 100  # SQLITE_MAX_FUNCTION_ARG is 100 in older builds
 
@@ -92,13 +98,25 @@ class SQLiteRows(Rows):
     hex_ids = True
 
     def must_convert(self, source: str, target: str) -> bool:
-        return affinity(target) == "TEXT" and affinity(source) != "TEXT"
+        own, wanted = affinity(source), affinity(target)
+        return (wanted == "TEXT" and own != "TEXT") or (wanted in NUMBERS and own == "TEXT")
 
     def convert(self, value: SQL, *, to: str, dashed: bool = False) -> SQL:
+        kind = affinity(to)
+        if kind in NUMBERS and not dashed:
+            return compose(_AS_NUMBER, value=value)
         if not dashed:
             return SQL(f"CAST({value} AS TEXT)")
         parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
         return joined(" || '-' || ", (f"substr({value}, {start}, {length})" for start, length in parts))
+
+    def comparison(self, own: str, target: str, *, collation: str) -> str:
+        # As https://www.sqlite.org/foreignkeys.html has it (chapter 3): with the key's collation and affinity. A plus
+        # takes the column's own affinity away, and with it any use of an index.
+        ours, theirs = affinity(own), affinity(target)
+        if {ours, theirs} <= NUMBERS:
+            return "{own} = {key}"
+        return f"{{key}} COLLATE {collation} = {'' if ours == theirs else '+'}{{own}}"
 
     def holds(self, of: SQL, column: str, *, inside: str, path: Sequence[str], value: SQL) -> SQL:
         return holds(compose("{of}.{column}", of=of, column=column), path=path, id=value, dashed=self._dashed)

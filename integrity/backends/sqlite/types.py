@@ -21,6 +21,9 @@ _AFFINITIES = (
     ("REAL", ("REAL", "FLOA", "DOUB")),
 )
 
+NUMBERS = frozenset(("INTEGER", "REAL", "NUMERIC"))
+"""The affinities that make a number of a text that looks like one."""
+
 _SERVES = {
     "BinaryField": {"BLOB"},
     "PgVectorField": {"BLOB"},

@@ -1,0 +1,108 @@
+"""Keys as SQLite alone has them: what it counts as a reference is decided by the referenced column."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+
+from tests.databases import Database
+from tests.ponies.merging import column
+from tests.references.conftest import Merge
+
+Make = Callable[[str], None]
+
+
+@pytest.fixture
+def ponies(sqlite_ponies: Database) -> Database:
+    """Only SQLite has such keys."""
+    return sqlite_ponies
+
+
+@pytest.fixture
+def make(ponies: Database) -> Make:
+    """Runs a script that makes and fills tables."""
+
+    def make(script: str) -> None:
+        with contextlib.closing(ponies.connect()) as connection:
+            connection.executescript(script)
+
+    return make
+
+
+def colours(*, key: str, slugs: str) -> str:
+    """A script that makes the table of colours anew, all of one name but for those after a semicolon."""
+    same, _, others = slugs.partition(";")
+    rows = [(slug, "red") for slug in same.split()] + [(slug, slug) for slug in others.split()]
+    values = ", ".join(map(str, rows))
+    return f"""
+        DROP TABLE ponies_colour;
+        CREATE TABLE ponies_colour (slug {key}, name text NOT NULL);
+        INSERT INTO ponies_colour VALUES {values};
+    """
+
+
+def test_a_reference_in_another_case_to_a_key_without_case_is_not_lost(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY COLLATE NOCASE", slugs="ann Bob"))
+    make("""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug text REFERENCES ponies_colour ON DELETE CASCADE);
+        INSERT INTO stain VALUES (1, 'bob'), (2, 'Bob'), (3, 'ann');
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert (run.removed, run.repointed, run.refused) == (1, 2, ())
+    assert column("stain", "slug") == ["ann", "ann", "ann"]
+
+
+def test_a_reference_without_case_to_keys_in_two_cases_is_to_one_of_them(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="Ann Bob; bob"))
+    make("""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug text COLLATE NOCASE REFERENCES ponies_colour);
+        INSERT INTO stain VALUES (1, 'bob'), (2, 'Bob');
+    """)
+
+    merge(model="ponies.Colour", fields=("name",))
+
+    assert column("stain", "slug") == ["Ann", "bob"]
+
+
+def test_a_text_that_stands_for_a_number_is_a_reference_to_it(merge: Merge, make: Make) -> None:
+    make(colours(key="integer PRIMARY KEY", slugs="5 7"))
+    make("""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug text REFERENCES ponies_colour ON DELETE CASCADE);
+        INSERT INTO stain VALUES (1, '007'), (2, '7');
+    """)
+
+    merge(model="ponies.Colour", fields=("name",))
+
+    assert column("stain", "slug") == ["5", "5"]
+
+
+def test_a_key_that_would_become_another_one_in_a_column_of_numbers_is_refused(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="007 5; 7"))
+    make("""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug integer REFERENCES ponies_colour);
+        INSERT INTO stain VALUES (1, '5'), (2, '7');
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert [refusal.reason for refusal in run.refused] == [
+        "stain.slug cannot hold the key of the row that stays as it is"
+    ]
+    assert column("stain", "slug") == [5, 7]
+
+
+def test_a_key_that_a_column_of_numbers_can_hold_moves_and_meets_what_is_there(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="11 red; 7"))
+    make("""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug numeric UNIQUE REFERENCES ponies_colour);
+        INSERT INTO stain VALUES (1, '11'), (2, 'red'), (3, '7');
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert (run.removed, run.collisions, run.refused) == (1, 1, ())
+    assert column("stain", "slug") == [11, 7]
