@@ -7,6 +7,7 @@ that was added since, the rows that reference by a key that was added since.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from django.apps.registry import Apps
 
@@ -41,20 +42,21 @@ class SchemaWatch:
         Raises:
             SchemaChanged: a column or a reference was added, dropped or renamed.
         """
-        losing = self._losing_rows()
-        mark = get_rows(using=self.target.using).hold_schema(tuple(stage.table for stage in losing))
+        mark = get_rows(using=self.target.using).hold_schema(tuple(stage.table for stage in self._losing))
         if mark != self._mark:
-            self._compare(losing)
+            self._compare()
             self._mark = mark
 
-    def _losing_rows(self) -> tuple[Stage, ...]:
+    @cached_property
+    def _losing(self) -> tuple[Stage, ...]:
+        """The stages of tables that lose rows."""
         rows = get_rows(using=self.target.using)
         any_goes = "SELECT 1 FROM {stage} WHERE action = 'remove' LIMIT 1"
         return (self.root, *(s for s in self.stages if not s.fills and rows.fetch(compose(any_goes, stage=s.name))))
 
-    def _compare(self, losing: tuple[Stage, ...]) -> None:
+    def _compare(self) -> None:
         catalogue = RememberedCatalogue(get_catalogue(using=self.target.using))
-        for stage in losing:
+        for stage in self._losing:
             now = {column.name for column in catalogue.columns(stage.table) if not column.generated}
             for name in sorted(now ^ set(stage.columns)):
                 word = "gained" if name in now else "lost"
