@@ -7,6 +7,7 @@ from collections import Counter
 
 from django.db import connections
 
+from integrity.models import Chore, CircuitBreaker, CourseFile, DeadLetter, FileChunk, FileEmbedding, FileState
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.dimensions import require_dimensions
 from integrity.pipeline.providers import Provider, get_provider
@@ -31,13 +32,15 @@ def run_workers(
     Raises:
         BreakerOpen: messages wait for a provider that is not called (``once``), or that failed again when it was
             tried (``until_empty``).
-        DatabaseError: with ``until_empty``: the database has failed for a minute.
+        DatabaseError: one of the tables is missing or may not be read; with ``until_empty``: the database has failed
+            for a minute.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
     """
     provider = provider or get_provider()
     stop = stop or threading.Event()
     queue.require()
+    _require_tables(using=queue.using)
     require_dimensions(provider, using=queue.using)
     workers = [Worker(queue=queue, provider=provider, batch_size=batch_size, stop=stop) for _ in range(concurrency)]
     if not once:
@@ -55,6 +58,12 @@ def run_workers(
     if faults:
         raise faults[0]
     return sum((worker.counts for worker in workers), Counter())
+
+
+def _require_tables(*, using: str) -> None:
+    """Ask each table: without one, a worker would try again and again."""
+    for model in (CourseFile, FileChunk, FileEmbedding, FileState, DeadLetter, CircuitBreaker, Chore):
+        model._base_manager.using(using).exists()
 
 
 def _run(worker: Worker, faults: list[BaseException], once: bool, until_empty: bool) -> None:

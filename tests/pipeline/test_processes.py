@@ -280,6 +280,21 @@ def test_senseless_options_are_refused(call: Callable[..., CommandResult], optio
     assert call("embedding_worker", *options).code == 2
 
 
+@pytest.mark.parametrize("table", ["integrity_chore", "integrity_breaker", "file_chunks"])
+def test_a_missing_table_is_told_at_the_start(
+    library: Library, call: Callable[..., CommandResult], settings: Settings, table: str
+) -> None:
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    execute(f"ALTER TABLE {table} RENAME TO mislaid")
+    try:
+        result = call("embedding_worker")
+    finally:
+        execute(f"ALTER TABLE mislaid RENAME TO {table}")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert f'relation "{table}" does not exist' in result.err
+
+
 def test_vectors_that_do_not_fit_are_refused_at_the_start(library: Library, call: Callable[..., CommandResult]) -> None:
     if fetch("SELECT to_regtype('vector')") == [(None,)]:
         pytest.skip("real[] takes vectors of any length")
