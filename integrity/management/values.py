@@ -72,6 +72,19 @@ def numbered(text: str) -> tuple[int, str]:
     return positive(number), value
 
 
+def up_to(most: int) -> Callable[[str], int]:
+    """Return the type of a whole number from 1 to ``most``."""
+
+    def parse(text: str) -> int:
+        number = positive(text)
+        if number > most:
+            raise ValueError(text)
+        return number
+
+    parse.__name__ = f"whole number from 1 to {most}"
+    return parse
+
+
 _SHOWN: dict[Callable[[str], object], str] = {
     positive: "positive whole number",
     milliseconds: "number of milliseconds",

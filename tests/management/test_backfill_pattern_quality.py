@@ -149,7 +149,7 @@ def test_legacy_ids_are_those_of_the_original(sqlite_database: Database, call: C
         (["--from-jsonl", "-"], "Name the collection"),
         (["--from-jsonl", "-", "--database", "other"], "no database 'other'"),
         (["--from-jsonl", "-", "--from-csv", "-"], "not allowed with"),
-        (["--from-jsonl", "-", "--limit", "0"], "from 1"),
+        (["--from-jsonl", "-", "--limit", "0"], "positive whole number"),
         (["--from-jsonl", "-", "--min-confidence", "2"], "from 0 to 1"),
         ([], "required"),
     ],

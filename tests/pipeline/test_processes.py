@@ -275,9 +275,14 @@ def test_the_clock_of_a_workers_machine_does_not_matter(library: Library, monkey
     assert_complete(library, processed.file, version=1, chunks=6)
 
 
-@pytest.mark.parametrize("options", [["--concurrency=0"], ["--batch-size=-1"], ["--once", "--until-empty"], ["--x"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--concurrency=0"], ["--batch-size=-1"], ["--batch-size=99999999999"], ["--once", "--until-empty"], ["--x"]],
+)
 def test_senseless_options_are_refused(call: Callable[..., CommandResult], options: list[str]) -> None:
-    assert call("embedding_worker", *options).code == 2
+    result = call("embedding_worker", *options)
+
+    assert (result.code, result.err[:6]) == (2, "usage:")
 
 
 @pytest.mark.parametrize("table", ["integrity_chore", "integrity_breaker", "file_chunks"])

@@ -13,6 +13,7 @@ from django.core.management.base import CommandParser
 
 from integrity.dedupe import Progress
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand
+from integrity.management.values import positive
 from integrity.writes.backfill import BackfillReport, backfill_quality
 from integrity.writes.sources import Record, SourceUnreadable, read_csv, read_jsonl, read_qdrant
 
@@ -34,7 +35,7 @@ class Command(IntegrityCommand):
         sources.add_argument("--from-qdrant", metavar="URL|PATH", help="Scores in the payloads of a collection.")
         parser.add_argument("--collection", metavar="NAME", help="The collection, of Qdrant or that the ids belong to.")
         parser.add_argument("--legacy-ids", action="store_true", help="Make ids as before: without the collection.")
-        parser.add_argument("--limit", type=_positive, metavar="N", help="Read so many entries at most.")
+        parser.add_argument("--limit", type=positive, metavar="N", help="Read so many entries at most.")
         parser.add_argument(
             "--min-confidence", type=_share, default=0.0, metavar="X", help="Skip entries below it. Default: 0."
         )
@@ -90,13 +91,6 @@ def _opened(name: str) -> Iterator[TextIO]:
             yield stream
     except OSError as error:
         raise SourceUnreadable(f"{name}: {error.strerror}. Check the path.") from error
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give a number from 1")
-    return number
 
 
 def _share(text: str) -> float:

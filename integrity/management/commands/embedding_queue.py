@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from integrity import conf, pipeline
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand
-from integrity.management.commands.embedding_worker import positive
+from integrity.management.values import positive
 from integrity.models import DeadLetter
 from integrity.pipeline.doctor import examine
 from integrity.pipeline.providers import default_model

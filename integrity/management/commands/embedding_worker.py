@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,6 +9,7 @@ from django.core.management.base import CommandParser
 from integrity import conf
 from integrity.management.base import CLEAN, IntegrityCommand
 from integrity.management.stopping import stopping
+from integrity.management.values import up_to
 from integrity.pipeline import job_queue, run_workers
 
 
@@ -24,8 +24,10 @@ class Command(IntegrityCommand):
         super().add_arguments(parser)
         default = conf.embedding_queue()
         parser.add_argument("--queue", default=default, help="The queue to work on. Default: %(default)s.")
-        parser.add_argument("--concurrency", type=positive, default=1, metavar="N", help="Workers. Default: 1.")
-        parser.add_argument("--batch-size", type=positive, default=100, metavar="N", help="Default: 100.")
+        parser.add_argument("--concurrency", type=up_to(1000), default=1, metavar="N", help="Workers. Default: 1.")
+        parser.add_argument(
+            "--batch-size", type=up_to(10_000), default=100, metavar="N", help="Messages. Default: 100."
+        )
         until = parser.add_mutually_exclusive_group()
         until.add_argument("--once", action="store_true", help="Handle one batch per worker, then end.")
         until.add_argument(
@@ -50,11 +52,3 @@ class Command(IntegrityCommand):
             self.stderr.write(f"Interrupted. {self.if_interrupted}")
             return stop.exit_code
         return CLEAN
-
-
-def positive(text: str) -> int:
-    """Return a number above 0."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
-    return number
