@@ -10,7 +10,7 @@ from django.db import connections
 from integrity.models import Chore, CircuitBreaker, CourseFile, DeadLetter, FileChunk, FileEmbedding, FileState
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.dimensions import require_dimensions
-from integrity.pipeline.providers import Provider, get_provider
+from integrity.pipeline.providers import Provider, checked, get_provider
 from integrity.pipeline.worker import Worker
 from integrity.queue import KeyedQueue
 
@@ -34,10 +34,11 @@ def run_workers(
             tried (``until_empty``).
         DatabaseError: one of the tables is missing or may not be read; with ``until_empty``: the database has failed
             for a minute.
+        ProviderMisconfigured: it is no provider, or its model's name cannot be stored.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
     """
-    provider = provider or get_provider()
+    provider = checked(provider or get_provider())
     stop = stop or threading.Event()
     queue.require()
     _require_tables(using=queue.using)

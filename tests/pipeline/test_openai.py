@@ -221,12 +221,30 @@ def test_the_settings_name_the_provider(settings: Settings, library: Library, sc
         assert library.state(processed.file).model == "tiny"
 
 
+class Demanding:
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise KeyError("SECRET")
+
+
 @pytest.mark.parametrize(
-    "setting",
-    [{"name": "nobody.knows.It"}, {"name": "nobody"}, {"name": "offline", "colour": "red"}, {"name": "openai", "x": 1}],
+    ("setting", "says"),
+    [
+        ({"name": "nobody.knows.It"}, "Choose offline, openai, sentence-transformers"),
+        ({"name": "nobody"}, "Choose offline, openai, sentence-transformers"),
+        ({"name": "offline", "colour": "red"}, "Choose offline, openai, sentence-transformers"),
+        ({"name": "openai", "x": 1}, "Choose offline, openai, sentence-transformers"),
+        ({"name": f"{__name__}.Demanding"}, "KeyError: 'SECRET'. Choose offline"),
+        ({"name": "os.getcwd"}, "str is no provider: it has no model and no dimensions and no embed"),
+        ({"name": "openai", "model": "x" * 201}, "of 201 characters. Give it a name of 1 to 200"),
+        ({"name": "openai", "model": "x\0"}, "Give it a name of 1 to 200 printable"),
+        ("openai", "is not a dictionary"),
+        (None, "is not a dictionary"),
+    ],
 )
-def test_a_senseless_setting_says_what_to_choose(settings: Settings, setting: dict[str, object]) -> None:
+def test_a_senseless_setting_says_what_to_choose(settings: Settings, setting: object, says: str) -> None:
     settings.INTEGRITY_EMBEDDING_PROVIDER = setting
 
-    with pytest.raises(ProviderMisconfigured, match="Choose offline, openai, sentence-transformers"):
+    with pytest.raises(ProviderMisconfigured, match=says):
         get_provider()

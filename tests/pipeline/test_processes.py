@@ -17,7 +17,9 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from integrity.models import CircuitBreaker
-from integrity.pipeline.providers import InputRejected
+from integrity.pipeline import run_workers
+from integrity.pipeline.providers import InputRejected, ProviderMisconfigured
+from integrity.pipeline.providers.openai import OpenAIProvider
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
@@ -298,6 +300,13 @@ def test_a_missing_table_is_told_at_the_start(
 
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert f'relation "{table}" does not exist' in result.err
+
+
+def test_a_model_whose_name_cannot_be_stored_is_refused_at_the_start(library: Library) -> None:
+    provider = OpenAIProvider(model="x" * 201, dimensions=DIMENSIONS)
+
+    with pytest.raises(ProviderMisconfigured, match="of 201 characters"):
+        run_workers(queue=library.queue, provider=provider)
 
 
 def test_vectors_that_do_not_fit_are_refused_at_the_start(library: Library, call: Callable[..., CommandResult]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.module_loading import import_string
 
 from integrity import conf
+from integrity.backends.fault import words
 from integrity.pipeline.providers.base import (
     BadAnswer,
     InputRejected,
@@ -15,6 +16,7 @@ from integrity.pipeline.providers.base import (
     RateLimited,
     Vectors,
     check_answer,
+    checked,
     said,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "RateLimited",
     "Vectors",
     "check_answer",
+    "checked",
     "default_model",
     "get_provider",
     "said",
@@ -44,17 +47,22 @@ def get_provider() -> Provider:
     """Make the provider that ``INTEGRITY_EMBEDDING_PROVIDER`` names, with its options.
 
     Raises:
-        ProviderMisconfigured: there is no such class, or it does not take these options.
+        ProviderMisconfigured: there is no such class, it does not take these options, or it makes no provider.
     """
-    name, options = conf.embedding_provider()
     try:
-        provider: Provider = import_string(SHORT_NAMES.get(name, name))(**options)
-    except (ImportError, TypeError, ValueError) as error:
+        name, options = conf.embedding_provider()
+    except (TypeError, ValueError) as error:
         raise ProviderMisconfigured(
-            f"INTEGRITY_EMBEDDING_PROVIDER names {name!r} with the options {sorted(options)}: {error}. "
-            f"Choose {', '.join(SHORT_NAMES)} or the dotted path of a class."
+            'INTEGRITY_EMBEDDING_PROVIDER is not a dictionary. Write it like {"name": "offline"}.'
         ) from error
-    return provider
+    try:
+        made = import_string(SHORT_NAMES.get(name, name))(**options)
+    except Exception as error:  # whatever somebody's class may raise
+        raise ProviderMisconfigured(
+            f"INTEGRITY_EMBEDDING_PROVIDER names {name!r} with the options {list(options)}: "
+            f"{type(error).__name__}: {words(error)} Choose {', '.join(SHORT_NAMES)} or the dotted path of a class."
+        ) from error
+    return checked(made)
 
 
 def default_model() -> str:

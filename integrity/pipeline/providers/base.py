@@ -16,6 +16,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 SHORTEST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
+LONGEST_NAME: Final = 200  # the breaker's name
 
 
 class Provider(Protocol):
@@ -67,6 +68,28 @@ class InputRejected(ProviderError):
 
 class BadAnswer(ProviderError):
     """It answered, and not with one usable vector per text."""
+
+
+def checked(provider: Any) -> Provider:
+    """Return what ought to be a provider.
+
+    Raises:
+        ProviderMisconfigured: it lacks something, or its model's name cannot be stored.
+    """
+    lacking = [name for name in ("model", "dimensions", "embed") if not hasattr(provider, name)]
+    if lacking:
+        raise ProviderMisconfigured(
+            f"{type(provider).__name__} is no provider: it has no {' and no '.join(lacking)}. "
+            "Correct INTEGRITY_EMBEDDING_PROVIDER."
+        )
+    model = str(provider.model)
+    if not (0 < len(model) <= LONGEST_NAME and model.isprintable()):
+        raise ProviderMisconfigured(
+            f"The model of {type(provider).__name__} is called {model[:50]!r}, of {len(model)} characters. "
+            f"Give it a name of 1 to {LONGEST_NAME} printable ones."
+        )
+    found: Provider = provider
+    return found
 
 
 def said(error: ProviderError) -> str:
