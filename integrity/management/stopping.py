@@ -35,7 +35,7 @@ def stopping() -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if stop.wanted.is_set():
+        if stop.received:  # not the event: a signal that interrupts its set() could not set it either
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         stop.received = number
         stop.wanted.set()

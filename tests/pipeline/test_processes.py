@@ -113,7 +113,8 @@ def test_a_second_signal_ends_a_worker_at_once(library: Library, pgmq_database: 
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
 
-    assert (process.returncode, out, library.embedded_anywhere(), library.waiting()) == (143, "", 0, 5)
+    assert process.returncode in (130, 143)
+    assert (out, library.embedded_anywhere(), library.waiting()) == ("", 0, 5)
 
 
 def test_what_a_killed_worker_held_is_done_by_the_next_one(library: Library, pgmq_database: Database) -> None:
