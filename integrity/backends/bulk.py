@@ -32,7 +32,10 @@ class Bulk(ABC):
 
     @abstractmethod
     def fill(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Stream rows, in the order of the table's columns, into a temporary table; memory stays flat."""
+        """Stream rows, in the order of the table's columns, into a temporary table; memory stays flat.
+
+        Its columns have the types of what comes: 64 bits for any integer.
+        """
 
     @abstractmethod
     def new_ids(self, *, order: SQL) -> SQL:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.apps import apps as installed
 from django.apps.registry import Apps
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, models
+from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, models
 
 from integrity.backends.violation import Kind, Violation
 from integrity.backends.violations import read_violation
@@ -146,6 +146,19 @@ def typed_errors(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
         raise
     except IntegrityError as error:
         raise explain(error, using=using) from error
+
+
+@contextmanager
+def unsendable_as_data_error() -> Iterator[None]:
+    """Raise what the database would, for the block's values that do not even reach it.
+
+    Raises:
+        DataError: half a surrogate pair in a text, or an integer beyond 64 bits.
+    """
+    try:
+        yield
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise DataError(f"A value cannot be sent to the database: {error}.") from error
 
 
 def _model_of(violation: Violation, apps: Apps) -> type[models.Model] | None:

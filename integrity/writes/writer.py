@@ -12,7 +12,7 @@ from integrity.backends import get_rows
 from integrity.backends.upsertplan import Orphan, Outcome, UpsertPlan
 from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
-from integrity.writes.errors import ConstraintViolated, Violated, explain, typed
+from integrity.writes.errors import ConstraintViolated, Violated, explain, typed, unsendable_as_data_error
 from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.retry import retried
 from integrity.writes.rows import RowRejected, Shape, prepared
@@ -48,6 +48,7 @@ class Writer:
         Raises:
             RowRejected: a row cannot be written as it is, and is not to be isolated.
             ConstraintViolated: the database rejected a row, and it is not to be isolated.
+            DataError: a column cannot hold a value, and it is not to be isolated.
             MissingConstraint: the database lacks the target's constraint.
         """
         positions, rows = zip(*chunk, strict=True)
@@ -96,7 +97,8 @@ class Writer:
     def _transaction(self, batch: Sequence[_Prepared]) -> Outcome:
         upserts = get_upserts(using=self.using)
         whole = not connections[self.using].in_atomic_block
-        with get_rows(using=self.using).writing(), transaction.atomic(using=self.using):
+        rows = get_rows(using=self.using)
+        with unsendable_as_data_error(), rows.writing(), transaction.atomic(using=self.using):
             with upserts.source(self.plan, [one.values for one in batch]) as source:
                 for place in upserts.keyless(self.plan, source)[:1]:
                     raise self._keyless(batch[place])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.bulk import PostgreSQLBulk
-from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
+from integrity.backends.postgresql.travelling import CAST_TYPES, stage_type
 from integrity.backends.postgresql.violations import key_of
-from integrity.backends.sql import SQL, columns, compose, identifier, joined
+from integrity.backends.sql import SQL, columns, compose, joined
 from integrity.backends.statements import Query
 from integrity.backends.upsertplan import POSITION, Orphan, UpsertPlan
 from integrity.backends.upserts import Upserts
@@ -76,20 +76,23 @@ class PostgreSQLUpserts(Upserts):
 
     @contextmanager
     def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
-        types = self._travelling_types(plan.table)
-        if len(batch) * len(plan.columns) <= FEW_VALUES or not self._may_stage():
-            yield self._values(plan, batch, types)
+        casts = self._cast_types(plan)
+        few = len(batch) * len(plan.columns) <= FEW_VALUES
+        staged = None if few or not self._may_stage() else _stage_types(batch, casts)
+        if staged is None:
+            yield self._values(plan, batch, casts)
             return
-        brought = joined(", ", (compose("{c}::{kind} AS {c}", c=name, kind=types[name]) for name in plan.columns))
-        self.bulk.create_stage(
-            _STAGE, compose("SELECT 0 AS {n}, {brought} FROM {table}", n=POSITION, brought=brought, table=plan.table)
-        )
+        empty = _each("NULL::{kind} AS {name}", plan.columns, staged)
+        self.bulk.create_stage(_STAGE, compose("SELECT 0::bigint AS {n}, {empty}", n=POSITION, empty=empty))
         self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
-        yield Query(sql=identifier(_STAGE))
+        brought = _each("{name}::{kind} AS {name}", plan.columns, casts)
+        yield Query(
+            sql=compose("(SELECT {n}, {brought} FROM {stage})", n=POSITION, brought=brought, stage=_STAGE),
+        )
         self.bulk.drop_stage(_STAGE)
 
-    def _values(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]], types: dict[str, SQL]) -> Query:
-        one = joined(", ", (f"%s::{types[name]}" for name in plan.columns))
+    def _values(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]], casts: Sequence[SQL]) -> Query:
+        one = joined(", ", (f"(%s)::{kind}" for kind in casts))  # in brackets: a minus sign binds less than the cast
         return Query(
             sql=compose(
                 "(SELECT * FROM (VALUES {rows}) AS v ({n}, {columns}))",
@@ -103,14 +106,12 @@ class PostgreSQLUpserts(Upserts):
     def _may_stage(self) -> bool:
         return bool(self.rows.value(SQL("SELECT has_database_privilege(current_database(), 'TEMP')")))
 
-    def _travelling_types(self, table: str) -> dict[str, SQL]:
-        """Types by column, as Django's values reach them: pgvector's are assigned from arrays."""
-        if table not in self._types:
-            found = PostgreSQLCatalogue(self.connection).columns(table)
-            self._types[table] = {
-                column.name: SQL("double precision[]" if _is_vector(column.type) else column.type) for column in found
-            }
-        return self._types[table]
+    def _cast_types(self, plan: UpsertPlan) -> list[SQL]:
+        """What the values of the plan's columns are cast to."""
+        if plan.table not in self._types:
+            found = self.rows.fetch(CAST_TYPES, (self.connection.ops.quote_name(plan.table),))
+            self._types[plan.table] = {name: SQL(kind) for name, kind in found}
+        return [self._types[plan.table][name] for name in plan.columns]
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
         self.rows.check_constraints_now()
@@ -130,5 +131,16 @@ class PostgreSQLUpserts(Upserts):
         return bool(_OF_A_CONCURRENT_BUILD.search(name)) or key_of(detail)[0] == key
 
 
-def _is_vector(kind: str) -> bool:
-    return kind.rpartition(".")[2].partition("(")[0] in ("vector", "halfvec")
+def _stage_types(batch: Sequence[tuple[Any, ...]], casts: Sequence[SQL]) -> list[SQL] | None:
+    """The types of the stage's columns; None where a column's values cannot be staged."""
+    staged = []
+    for place, cast in enumerate(casts):
+        kind = stage_type([row[place] for row in batch], cast=cast)
+        if kind is None:
+            return None
+        staged.append(kind)
+    return staged
+
+
+def _each(template: str, names: Iterable[str], kinds: Iterable[SQL]) -> SQL:
+    return joined(", ", (compose(template, name=name, kind=kind) for name, kind in zip(names, kinds, strict=True)))
