@@ -43,8 +43,10 @@ class Assignments:
 
     def stage(self, assignments: Iterable[tuple[int, Any, int]]) -> None:
         """Stream (position, member, number) into a temporary table."""
-        like = compose("SELECT 0 AS position, {member}, 0 AS number FROM {table}", member=self.member, table=self.table)
-        self.bulk.create_stage(_STAGE, like)
+        like = """
+            SELECT CAST(0 AS bigint) AS position, {member}, CAST(0 AS bigint) AS number FROM {table}
+        """
+        self.bulk.create_stage(_STAGE, compose(like, member=self.member, table=self.table))
         self.bulk.fill(_STAGE, assignments)
 
     def drop(self) -> None:
@@ -101,21 +103,6 @@ class Assignments:
             )
         )
 
-    def unknown_group(self, *, parent: Any) -> Mistake | None:
-        """A member whose group is not among the parent's."""
-        return self._first(
-            compose(
-                """
-                SELECT s.position, s.number FROM {stage} AS s WHERE NOT EXISTS (
-                    SELECT 1 FROM {group_table} AS g WHERE g.{group_parent} = %s AND g.{group_number} = s.number
-                ) ORDER BY s.position LIMIT 1
-                """,
-                stage=_STAGE,
-                **self._names,
-            ),
-            parent,
-        )
-
-    def _first(self, sql: SQL, *params: Any) -> Mistake | None:
-        found = self.bulk.rows.fetch(sql, params)
+    def _first(self, sql: SQL) -> Mistake | None:
+        found = self.bulk.rows.fetch(sql)
         return Mistake(position=found[0][0], member=found[0][1]) if found else None

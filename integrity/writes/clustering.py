@@ -20,7 +20,7 @@ from integrity.backends.writing import get_bulk
 from integrity.models import Cluster, ClusteringResult, Embedding, EmbeddingCluster
 from integrity.models.fields import uuid7
 from integrity.writes.asynchronous import asynchronous
-from integrity.writes.errors import typed_errors
+from integrity.writes.errors import typed_errors, unsendable_as_data_error
 from integrity.writes.retry import retried
 from integrity.writes.rows import RowRejected
 from integrity.writes.target import column_of, require_safe_ids
@@ -75,6 +75,7 @@ def save_clustering_result(
         UnsafeIdStorage: the tables would store some ids as other values (SQLite).
         RowRejected: an assignment or a cluster cannot be stored; it is named, and nothing was written.
         ConstraintViolated: the database rejected something else; nothing was written.
+        DataError: a cluster's number or size, or a text, is none that the database can hold; nothing was written.
     """
     for model in (ClusteringResult, Cluster, EmbeddingCluster):
         require_safe_ids(model, using=using)
@@ -92,7 +93,7 @@ def save_clustering_result(
         using=using,
     )
     again = iter(assignments) is not assignments
-    with typed_errors(using=using):
+    with typed_errors(using=using), unsendable_as_data_error():
         return retried(saving.run, using=using) if again else saving.run()
 
 
@@ -118,7 +119,7 @@ class _Saving:
             result = ClusteringResult(id=earlier.pk if earlier else uuid7(), **self.values)
             result.save(using=self.using, force_insert=earlier is None, force_update=earlier is not None)
             self._save_clusters(result, staged.sizes())
-            self._require_sound(staged, result)
+            self._require_sound(staged)
             count = staged.insert(parent=_stored(result.pk, ClusteringResult, self.using))
             staged.drop()
         return SavedClustering(
@@ -127,14 +128,17 @@ class _Saving:
 
     def _stream(self) -> Iterator[tuple[int, Any, int]]:
         convert = converter(_pk(Embedding), connections[self.using])
-        for position, (embedding_id, number) in enumerate(self.assignments):
+        known = {cluster.number for cluster in self.clusters}
+        for position, (embedding_id, cluster) in enumerate(self.assignments):
             try:
-                (member,) = convert((embedding_id,))
-                yield position, member, index(number)
+                (member,), number = convert((embedding_id,)), index(cluster)
             except (TypeError, ValidationError) as error:
                 raise RowRejected(
-                    f"Assignment {position} (embedding {embedding_id}, cluster {number}): these are no id and number."
+                    f"Assignment {position} (embedding {embedding_id}, cluster {cluster}): these are no id and number."
                 ) from error
+            if number not in known:
+                raise RowRejected(f"Assignment {position}: there is no cluster {number} among those given.")
+            yield position, member, number
 
     def _earlier(self) -> ClusteringResult | None:
         """The result to be replaced, emptied. Whoever replaces the same clustering waits here until we are done."""
@@ -166,8 +170,8 @@ class _Saving:
             batch_size=1000,
         )
 
-    def _require_sound(self, staged: Assignments, result: ClusteringResult) -> None:
-        """Name the first assignment that the database would reject, or that would silently match no cluster."""
+    def _require_sound(self, staged: Assignments) -> None:
+        """Name the first assignment that the database would reject."""
         embedding = _pk(Embedding)
         if mistake := staged.repeated():
             raise RowRejected(
@@ -177,8 +181,6 @@ class _Saving:
             raise RowRejected(
                 f"Assignment {mistake.position}: there is no embedding {embedding.to_python(mistake.member)}."
             )
-        if mistake := staged.unknown_group(parent=_stored(result.pk, ClusteringResult, self.using)):
-            raise RowRejected(f"Assignment {mistake.position}: there is no cluster {mistake.member} among those given.")
 
 
 def _pk(model: type[models.Model]) -> models.Field[Any, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from psycopg import errors
 
 from integrity.models import Cluster, ClusteringResult, Embedding, EmbeddingCluster, ExperimentRun, Invocation
@@ -98,6 +98,8 @@ def test_a_clustering_without_assignments_is_one(database: Database) -> None:
         (1, "nonsense", 0, "Assignment 1 .*nonsense.*no id and number"),
         (1, "fresh", "0", "Assignment 1 .*no id and number"),
         (2, "fresh", 5, "Assignment 2: there is no cluster 5"),
+        (2, "fresh", 2**32, "Assignment 2: there is no cluster 4294967296"),
+        (2, "fresh", 2**70, "Assignment 2: there is no cluster 1180591620717411303424"),
     ],
 )
 def test_a_failing_assignment_is_named_and_nothing_is_left(
@@ -110,6 +112,16 @@ def test_a_failing_assignment_is_named_and_nothing_is_left(
 
     with pytest.raises(RowRejected, match=says):
         save(assignments)
+
+    assert nothing_is_there()
+
+
+@pytest.mark.parametrize("assigned", [0, 1])
+def test_a_number_that_the_database_cannot_hold_is_an_error(database: Database, assigned: int) -> None:
+    ids = some_embeddings(assigned)
+
+    with pytest.raises(DataError):
+        save([(pk, 2**70) for pk in ids], [NewCluster(number=2**70)])
 
     assert nothing_is_there()
 
