@@ -6,7 +6,6 @@ It has no ON CONFLICT and converts nothing. Who copies must be ready to insert i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -25,7 +24,8 @@ _COLUMNS: Final = ("id", "chunk_id", "embedding", "model_version", "created_at",
 _COPY: Final = f"COPY file_embeddings ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT binary)"
 _START: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no header extension
 _END: Final = b"\xff\xff"
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)  # what PostgreSQL counts microseconds from
+_NOW: Final = SQL("SELECT (extract(epoch FROM now() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint")
+"""The present moment in microseconds, as PostgreSQL counts them."""
 
 _TYPES: Final = SQL("""
     SELECT array_agg(format_type(atttypid, NULL) ORDER BY array_position(%s::text[], attname::text))
@@ -58,14 +58,13 @@ def copy_vectors(*, chunks: Sequence[UUID], vectors: Vectors, model: str, using:
         DataError: a vector does not fit, or the types have changed since the connection was made.
     """
     connection: Any = connections[using]
-    at = get_rows(using=using).value(SQL("SELECT now()"))
-    data = _binary(chunks, vectors, model=model, at=at)
+    data = _binary(chunks, vectors, model=model, at=get_rows(using=using).value(_NOW))
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor, cursor.copy(_COPY) as copy:
         copy.write(data)
     return set(chunks)
 
 
-def _binary(chunks: Sequence[UUID], vectors: Vectors, *, model: str, at: datetime) -> bytes:
+def _binary(chunks: Sequence[UUID], vectors: Vectors, *, model: str, at: int) -> bytes:
     """The rows as ``COPY ... (FORMAT binary)`` takes them: for each the number of fields, then length and value."""
     name = model.encode()
     fields: list[tuple[str, Any, int, Any]] = [
@@ -73,8 +72,8 @@ def _binary(chunks: Sequence[UUID], vectors: Vectors, *, model: str, at: datetim
         ("chunk", "V16", 16, _bytes_of(chunks)),
         ("vector", vector_layout(vectors.shape[1]), 4 + 4 * vectors.shape[1], vectors_as(vectors)),
         ("model", f"V{len(name)}", len(name), np.void(name)),
-        ("created", ">i8", 8, (at - _EPOCH) // timedelta(microseconds=1)),
-        ("updated", ">i8", 8, (at - _EPOCH) // timedelta(microseconds=1)),
+        ("created", ">i8", 8, at),
+        ("updated", ">i8", 8, at),
     ]
     layout = [("count", ">i2"), *(part for name, kind, _, _ in fields for part in ((f"{name}#", ">i4"), (name, kind)))]
     rows = np.zeros(len(chunks), dtype=layout)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from integrity.models import CircuitBreaker, DeadLetter
 from integrity.pipeline.breaker import Breaker, BreakerOpen
@@ -28,6 +29,16 @@ def test_a_batch_is_embedded_archived_and_served(library: Library) -> None:
 
     assert_complete(library, processed.file, version=1, chunks=7)
     assert library.outcomes() == {"done": 7}
+
+
+def test_a_project_without_time_zones_has_workers_too(library: Library, settings: Settings) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "America/Chicago"
+    ((before,),) = fetch("SELECT clock_timestamp()")
+    library.upload("one")
+
+    assert library.work() == {"done": 1}
+
+    assert fetch("SELECT created_at BETWEEN %s AND clock_timestamp() FROM file_embeddings", before) == [(True,)]
 
 
 AS_IT_IS = ""
