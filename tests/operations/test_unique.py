@@ -158,6 +158,26 @@ def test_an_index_of_that_name_that_is_another_one_is_refused_before_anything_ch
     assert_nothing_left_behind()
 
 
+@pytest.mark.parametrize("literal", ["'A'", "'a '", "' a'"])
+def test_an_index_whose_condition_differs_in_a_literal_is_another_one(database: Database, literal: str) -> None:
+    make_table()
+    constraint = UniqueConstraint(fields=["isbn"], condition=Q(title="a"), name="one_per_shelf")
+    database.execute(f"CREATE UNIQUE INDEX one_per_shelf ON book (isbn) WHERE title = {literal}")
+
+    with pytest.raises(OperationRefused, match="Drop or rename it"):
+        add(constraint=constraint, rule=None).forwards()
+
+
+def test_an_index_that_is_only_written_in_another_way_is_accepted(sqlite_database: Database) -> None:
+    make_table()
+    constraint = UniqueConstraint(fields=["isbn"], condition=Q(title="a B"), name="one_per_shelf")
+    sqlite_database.execute("CREATE  UNIQUE INDEX its_own ON BOOK(ISBN) where TITLE='a B'")
+
+    add(constraint=constraint, rule=None).forwards()
+
+    assert names() == ["its_own"]
+
+
 def test_the_migration_must_not_be_atomic(database: Database) -> None:
     make_table()
 

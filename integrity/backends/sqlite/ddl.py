@@ -15,13 +15,18 @@ class UnrepairableTable(IntegrityAppError):
     """A table cannot be rebuilt from the text of its CREATE TABLE."""
 
 
+def tokens(statement: str) -> list[str]:
+    """Split a statement into words, literals, quoted names, comments, spaces and single characters; all of it."""
+    return _TOKEN.findall(statement)
+
+
 def with_types(statement: str, *, name: str, columns: Collection[str], kind: str) -> str:
     """Return CREATE TABLE for ``name`` with the type ``kind`` for these columns.
 
     Raises:
         UnrepairableTable: a column's definition was not found, or the table has no rowid.
     """
-    pieces = _TOKEN.findall(statement)
+    pieces = tokens(statement)
     start = pieces.index("(")
     if re.search(r"\bWITHOUT\s+ROWID\b", "".join(pieces[start:]), re.IGNORECASE):
         raise UnrepairableTable(f"A table WITHOUT ROWID cannot be repaired here: {statement[:80]}")

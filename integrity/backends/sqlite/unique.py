@@ -18,6 +18,7 @@ from integrity.backends.base import Index
 from integrity.backends.djangosql import as_index, create_statement
 from integrity.backends.sql import SQL, compose
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
+from integrity.backends.sqlite.ddl import tokens
 from integrity.backends.sqlite.rows import SQLiteRows
 from integrity.backends.uniqueness import NotUnique, Outcome, Review, Say, Wanted
 
@@ -115,7 +116,11 @@ class SQLiteUnique:
         return {name.lower(): collation.lower() for name, collation in columns}
 
 
-def _after_table(statement: str) -> str:
-    """What follows ``ON table`` in CREATE INDEX, without regard to spaces, case and quotes."""
-    text = re.split(r"\bON\b", statement, maxsplit=1, flags=re.IGNORECASE)[-1]
-    return re.sub(r"\s+", "", text[text.find("(") :]).replace('"', "").lower()
+def _after_table(statement: str) -> list[str]:
+    """The tokens after ``ON table`` in CREATE INDEX; names without regard to case and quotes, literals as they are."""
+    pieces = tokens(statement)
+    return [
+        piece if piece.startswith("'") else piece.strip('"').lower()
+        for piece in pieces[pieces.index("(") :]
+        if not piece.isspace()
+    ]
