@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, models
 
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
-from integrity.writes.rows import Check, shape_of
+from integrity.writes.rows import Check, InvalidUpsert, shape_of
 from integrity.writes.target import find_target, make_plan, require_safe_ids
 from integrity.writes.values import Row
 from integrity.writes.writer import Writer
@@ -50,7 +50,7 @@ def upsert(
         overwrite: a condition on the existing row without which it is left as it is.
         check: called with each row; raises ValueError or ValidationError for one that must not be written.
         on_error: ``isolate`` leaves out the rows that the database rejects, and reports them in ``failed``.
-        chunk_size: rows in memory, and in one transaction.
+        chunk_size: rows in memory, and in one transaction; at least 1.
         using: the database alias.
 
     Raises:
@@ -59,6 +59,7 @@ def upsert(
         UnsafeIdStorage: the table would store some ids as other values (SQLite).
         RowRejected: a row cannot be written as it is. Chunks before it are written.
         ConstraintViolated: the database rejected a row by another constraint. Chunks before it are written.
+        DataError: a column cannot hold a value: Django's own error. Chunks before it are written.
     """
     chunks = upsert_chunks(
         model=model,
@@ -97,6 +98,8 @@ def upsert_chunks(
     Raises:
         IntegrityAppError: as ``upsert``.
     """
+    if chunk_size < 1:
+        raise InvalidUpsert(f"A chunk of {chunk_size} rows writes nothing. Give a chunk_size from 1.")
     target = find_target(model, constraint=constraint, unique_fields=unique_fields)
     incoming = iter(rows)
     first = next(incoming, None)

@@ -354,6 +354,8 @@ def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Databa
         ({"constraint": "one_isbn", "update": ["edition"]}, "bring no 'edition'"),
         ({"constraint": "one_isbn", "newer_wins": "seen"}, "bring no 'seen'"),
         ({"constraint": "one_isbn", "touch": {"nonsense": 1}}, "no field 'nonsense'"),
+        ({"constraint": "one_isbn", "chunk_size": 0}, "chunk_size from 1"),
+        ({"constraint": "one_isbn", "chunk_size": -1}, "chunk_size from 1"),
     ],
 )
 def test_arguments_that_do_not_fit_the_model_are_refused(
