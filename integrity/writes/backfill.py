@@ -148,7 +148,7 @@ def _scores(
     for record in records:
         try:
             score = _score(record, ids)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             report.add("failed")
             report.failures.append(Failure(place=record.place, why=str(error)))
             continue

@@ -153,11 +153,11 @@ def unsendable_as_data_error() -> Iterator[None]:
     """Raise what the database would, for the block's values that do not even reach it.
 
     Raises:
-        DataError: half a surrogate pair in a text, or an integer beyond 64 bits.
+        DataError: half a surrogate pair in a text, an integer beyond 64 bits, a document that is nested too deep.
     """
     try:
         yield
-    except (OverflowError, UnicodeEncodeError) as error:
+    except (OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise DataError(f"A value cannot be sent to the database: {error}.") from error
 
 

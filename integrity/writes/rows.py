@@ -94,7 +94,7 @@ def prepared(rows: Sequence[Row], *, shape: Shape) -> list[tuple[Any, ...]]:
             for row in rows:
                 shape.check(row)
         return list(zip(*[column(rows) for column in shape.columns], strict=True))
-    except (IntegrityAppError, ValidationError, TypeError, ValueError, ArithmeticError) as error:
+    except (IntegrityAppError, ValidationError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise RowRejected("; ".join(error.messages) if isinstance(error, ValidationError) else str(error)) from error
 
 

@@ -43,7 +43,7 @@ def read_jsonl(stream: TextIO) -> Iterator[Record]:
             continue
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield Record(place=place, error=f"no JSON: {error}")
             continue
         if isinstance(data, dict):
@@ -56,17 +56,25 @@ def read_csv(stream: TextIO) -> Iterator[Record]:
     """Yield a record for each row below the header; empty cells count as absent, ``metadata`` is JSON.
 
     Raises:
-        SourceUnreadable: it is no text, or its header lacks ``pattern_id``.
+        SourceUnreadable: it is no text, or its header is none or lacks ``pattern_id``.
     """
     reader = csv.DictReader(line for _, line in _lines(stream))
-    if "pattern_id" not in (reader.fieldnames or ()):
-        raise SourceUnreadable("The CSV file's first line names no column pattern_id. Add a header.")
     try:
-        for row in reader:
-            fields = {name: value for name, value in row.items() if isinstance(value, str) and value != ""}
-            yield Record(place=f"line {reader.line_num}", id=fields.get("pattern_id"), fields=fields)
+        header = reader.fieldnames or ()
     except csv.Error as error:
-        raise SourceUnreadable(f"The CSV file is broken at line {reader.line_num}: {error}.") from error
+        raise SourceUnreadable(f"The CSV file's first line is no header: {error}. Correct it.") from error
+    if "pattern_id" not in header:
+        raise SourceUnreadable("The CSV file's first line names no column pattern_id. Add a header.")
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the next row begins on the next line
+            yield Record(place=f"line {reader.reader.line_num}", error=f"no CSV: {error}")
+            continue
+        fields = {name: value for name, value in row.items() if isinstance(value, str) and value != ""}
+        yield Record(place=f"line {reader.line_num}", id=fields.get("pattern_id"), fields=fields)
 
 
 def read_qdrant(*, location: str, collection: str) -> Iterator[Record]:

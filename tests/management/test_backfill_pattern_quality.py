@@ -71,6 +71,33 @@ def test_entries_that_fail_are_named_and_make_the_exit_code_1(database: Database
     ]
 
 
+def test_entries_beyond_what_python_reads_fail_alone(database: Database, call: Call) -> None:
+    deep = "[" * 100_000
+    text = lines(an_entry(1), an_entry(2, quality_score=10**400), an_entry(3, metadata=deep)) + deep + "\n"
+
+    result = call(BACKFILL, "--from-jsonl", "-", input=text + lines(an_entry(5, version="\ud800"), an_entry(6)))
+
+    assert (result.code, result.out) == (1, "Done: 2 inserted, 4 failed.\n")
+    assert sorted(line.partition(":")[0] for line in result.err.splitlines()) == [f"line {n}" for n in (2, 3, 4, 5)]
+
+
+def test_a_row_of_csv_that_cannot_be_read_fails_alone(database: Database, call: Call) -> None:
+    header, good = "pattern_id,quality_score,confidence\n", f"{uuid.UUID(int=1)},0.5,0.5\n"
+    text = f"{header}{uuid.UUID(int=2)},{'1' * 140_000},0.5\n{good}"
+
+    result = call(BACKFILL, "--from-csv", "-", input=text)
+
+    assert (result.code, result.out) == (1, "Done: 1 inserted, 1 failed.\n")
+    assert result.err == "line 2: no CSV: field larger than field limit (131072)\n"
+
+
+def test_a_header_that_cannot_be_read_is_one_line_and_exit_code_2(sqlite_database: Database, call: Call) -> None:
+    result = call(BACKFILL, "--from-csv", "-", input=f"pattern_id,{'x' * 140_000}\n")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert "is no header" in result.err
+
+
 def test_a_dry_run_says_the_same_and_stores_nothing(database: Database, call: Call) -> None:
     result = call(BACKFILL, "--dry-run", "--from-jsonl", "-", input=lines(an_entry(1), an_entry(1), an_entry(2)))
 

@@ -153,6 +153,19 @@ def test_a_naive_moment_is_the_sessions_without_time_zones_in_django(
 
 
 @FEW_AND_MANY
+def test_a_document_that_is_nested_too_deep_is_refused_alone(database: Database, many: int) -> None:
+    book = a_model_of_books(BY_ISBN, note=models.JSONField(null=True))
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    result = write(book, many, on_error="isolate", note=deep)
+
+    assert [one.position for one in result.failed] == [1]
+    assert len(result.inserted) == many - 1
+
+
+@FEW_AND_MANY
 def test_a_choice_is_a_text(database: Database, many: int) -> None:
     class Title(models.TextChoices):
         GOOD = "good"
