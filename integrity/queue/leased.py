@@ -28,11 +28,14 @@ class LeasedQueue(Queue):
         if not leases:
             return []
         return self.archive_where(
-            SQL("""
+            compose(
+                """
                 SELECT q.msg_id, %s::text FROM {table} AS q
                 JOIN unnest(%s::bigint[], %s::integer[]) AS mine (msg_id, read_ct) USING (msg_id, read_ct)
                 ORDER BY q.msg_id FOR UPDATE OF q
-            """),
+                """,
+                table=self.table,
+            ),
             (outcome, *arrays(leases)),
         )
 
@@ -109,7 +112,7 @@ class LeasedQueue(Queue):
                 table=self.table,
                 archived=self.archived,
                 headers=HEADERS,
-                chosen=compose(chosen, table=self.table),
+                chosen=chosen,
                 q_names=columns(COPIED, of="q"),
                 names=columns(COPIED),
             ),

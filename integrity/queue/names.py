@@ -23,7 +23,7 @@ def checked_name(name: str) -> str:
     """
     if not name or len(name) > LONGEST or _FORBIDDEN.search(name):
         raise InvalidQueueName(
-            f"{name!r} cannot name a queue: use 1 to {LONGEST} ASCII letters, digits and underscores."
+            f"{name!r} cannot name a queue: use 1 to {LONGEST} ASCII characters, and none of $ ; ' \" % and --."
         )
     return name
 

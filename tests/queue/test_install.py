@@ -77,7 +77,7 @@ def test_a_name_that_pgmq_cannot_take_is_refused_in_one_line(
     assert find_installation(using="default") is None
 
 
-@pytest.mark.parametrize("name", ["Mixed_Case", "has space", "select", "x" * 47, "0"])
+@pytest.mark.parametrize("name", ["Mixed_Case", "has space", "select", "x" * 47, "0", "a{b}"])
 def test_odd_names_that_pgmq_takes_work(queue: Queue, name: str) -> None:
     odd = KeyedQueue(name=name, key=("a", "b"))
 
@@ -86,6 +86,8 @@ def test_odd_names_that_pgmq_takes_work(queue: Queue, name: str) -> None:
     assert odd.exists()
     assert odd.send({"a": 1}) == 1
     assert odd.archive([1]) == [1]
+    assert odd.send({"a": 2, "b": 3}) == 2
+    assert odd.cancel("2", outcome="cancelled") == 1
 
 
 def test_sqlite_is_refused_in_one_line(sqlite_database: Database, call: Callable[..., CommandResult]) -> None:
