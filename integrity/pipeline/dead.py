@@ -36,8 +36,8 @@ class Redriven:
 
 
 def open_letters(*, queue: KeyedQueue, reason: str | None = None) -> QuerySet[DeadLetter]:
-    """Return the open dead letters of a queue, oldest first."""
-    letters = DeadLetter.objects.using(queue.using).filter(queue=queue.name, closed_at=None).order_by("pk")
+    """Return the open dead letters of a queue, oldest first; PGMQ does not tell its name's case."""
+    letters = DeadLetter.objects.using(queue.using).filter(queue__iexact=queue.name, closed_at=None).order_by("pk")
     return letters.filter(reason=reason) if reason else letters
 
 

@@ -15,6 +15,7 @@ from integrity.pipeline import (
     Redriven,
     count_orphans,
     find_orphans,
+    job_queue,
     measure,
     orphans,
     purge_orphans,
@@ -187,6 +188,13 @@ def test_a_chunk_whose_job_is_waiting_is_not_sent_again(library: Library) -> Non
 
     assert redrive(queue=library.queue) == Redriven()
     assert (library.waiting(), library.letters()) == (1, [])
+
+
+def test_a_queue_named_in_another_case_is_the_same_queue(library: Library) -> None:
+    library.upload("poison")
+    library.work(provider=Scripted(poison="poison"))
+
+    assert redrive(queue=job_queue(name="Embeddings")).sent == 1
 
 
 def test_a_dry_run_takes_no_time_between_its_batches(library: Library) -> None:
