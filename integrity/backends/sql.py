@@ -25,6 +25,11 @@ def identifier(name: str) -> SQL:
     return SQL('"' + '"."'.join(part.replace('"', '""') for part in parts) + '"')
 
 
+def as_value(name: SQL) -> str:
+    """A composed name as the value of a parameter, as ``to_regclass`` and the catalogue take it."""
+    return name % ()
+
+
 def literal(text: str) -> SQL:
     """Quote a text where no parameter can stand, as in COMMENT and CREATE FUNCTION."""
     return SQL("'" + text.replace("'", "''").replace("%", "%%") + "'")

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.sql import SQL, compose, identifier
+from integrity.backends.sql import SQL, as_value, compose
 from integrity.pipeline.jobs import job_queue
 from integrity.queue.install import require_installation
+from integrity.queue.keyed import has_key
 from integrity.queue.names import archive_table, queue_table
 
 MOST_READS = 10
 UNREAD_ARCHIVE = 100_000  # messages
 OLDEST_SNAPSHOT = 600  # seconds
+
+_HEX_ID: Final = SQL("regexp_replace(lower(q.message->>'chunk_id'), 'urn:|uuid:|[{}-]', '', 'g')")  # as Python reads it
+_DEAD: Final = SQL("c.id IS NULL OR c.is_active::text IN ('false', '0')")  # a boolean, or a number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +43,43 @@ def examine(*, using: str) -> list[Mistake]:
     require_installation(using=using)
     rows = get_rows(using=using)
     names = [name for (name,) in rows.fetch(SQL("SELECT queue_name::text FROM pgmq.meta ORDER BY 1"))]
-    found = [mistake for name in names for check in PER_QUEUE for mistake in check(name, using)]
+    found = [mistake for name in names for mistake in _examine_queue(name, using)]
     return found + [mistake for check in PER_DATABASE for mistake in check(using)]
+
+
+def _examine_queue(queue: str, using: str) -> Iterator[Mistake]:
+    if None in (_oid(queue_table(queue), using=using), _oid(archive_table(queue), using=using)):
+        yield Mistake(
+            id="queue.tables",
+            message=f"Queue {queue} is in pgmq.meta, and one of its tables is missing.",
+            hint=f"Run: SELECT pgmq.create('{queue}'), or delete its row there.",
+        )
+        return
+    for check in PER_QUEUE:
+        yield from check(queue, using)
+
+
+def _oid(table: SQL, *, using: str) -> int | None:
+    found: int | None = get_rows(using=using).value(SQL("SELECT to_regclass(%s)::oid"), (as_value(table),))
+    return found
 
 
 def dead_jobs(queue: str, using: str) -> Iterator[Mistake]:
     """Jobs whose chunk is missing, or replaced."""
-    chunk_columns = {column.name for column in get_catalogue(using=using).columns("file_chunks")}
-    if not chunk_columns:
+    types = {column.name: column.type for column in get_catalogue(using=using).columns("file_chunks")}
+    if "id" not in types:
         return
-    dead = SQL("c.id IS NULL OR NOT c.is_active") if "is_active" in chunk_columns else SQL("c.id IS NULL")
+    is_uuid = types["id"] == "uuid"
     count = get_rows(using=using).value(
         compose(
             """
-            SELECT COUNT(*) FROM {table} AS q
-            LEFT JOIN file_chunks AS c ON c.id::text = lower(q.message->>'chunk_id')
+            SELECT COUNT(*) FROM {table} AS q LEFT JOIN file_chunks AS c ON {id} = {named}
             WHERE q.message->>'chunk_id' IS NOT NULL AND ({dead})
             """,
             table=queue_table(queue),
-            dead=dead,
+            id=SQL("replace(c.id::text, '-', '')" if is_uuid else "c.id::text"),
+            named=_HEX_ID if is_uuid else SQL("q.message->>'chunk_id'"),
+            dead=_DEAD if "is_active" in types else SQL("c.id IS NULL"),
         )
     )
     if count:
@@ -87,8 +110,12 @@ def cycling_jobs(queue: str, using: str) -> Iterator[Mistake]:
 def unread_archive(queue: str, using: str) -> Iterator[Mistake]:
     """An archive that only grows."""
     estimate = get_rows(using=using).value(
-        SQL("SELECT GREATEST(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)"),
-        (str(archive_table(queue)),),
+        SQL("""
+            SELECT SUM(GREATEST(reltuples, 0))::bigint FROM pg_catalog.pg_class
+            WHERE relkind <> 'p'
+              AND (oid = to_regclass(%s) OR oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass(%s))))
+        """),
+        (as_value(archive_table(queue)),) * 2,
     )
     if (estimate or 0) >= UNREAD_ARCHIVE:
         yield Mistake(
@@ -121,7 +148,7 @@ def notify_trap(queue: str, using: str) -> Iterator[Mistake]:
             SELECT 1 FROM pg_catalog.pg_trigger
             WHERE tgrelid = to_regclass(%s) AND tgname = 'trigger_notify_queue_insert_listeners'
         """),
-        (str(queue_table(queue)),),
+        (as_value(queue_table(queue)),),
     )
     if found:
         yield Mistake(
@@ -134,11 +161,15 @@ def notify_trap(queue: str, using: str) -> Iterator[Mistake]:
 
 def unlogged(queue: str, using: str) -> Iterator[Mistake]:
     """A queue that a crash empties."""
-    if get_rows(using=using).value(SQL("SELECT is_unlogged FROM pgmq.meta WHERE queue_name = %s"), (queue,)):
+    persistence = get_rows(using=using).value(
+        SQL("SELECT relpersistence::text FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)"),
+        (as_value(queue_table(queue)),),
+    )
+    if persistence == "u":
         yield Mistake(
             id="queue.unlogged",
             message=f"Queue {queue} is unlogged: a crash of the server empties it.",
-            hint="Run: ALTER TABLE pgmq.q_... SET LOGGED, or reconcile after every crash.",
+            hint=f"Run: ALTER TABLE {as_value(queue_table(queue))} SET LOGGED, or reconcile after every crash.",
         )
 
 
@@ -150,15 +181,15 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
             "SELECT EXISTS (SELECT 1 FROM {table} WHERE message->>'chunk_id' IS NOT NULL) OR %s",
             table=queue_table(queue),
         ),
-        (queue == job_queue(using=using).name,),
+        (queue.lower() == job_queue(using=using).name.lower(),),
     ):
         return
-    name = job_queue(name=queue, using=using).index
-    if rows.value(SQL("SELECT to_regclass(%s)"), (str(identifier(f'pgmq"."{name}')),)) is None:
+    key = job_queue(using=using).key
+    if not has_key(queue_table(queue), key, using=using):
         yield Mistake(
             id="queue.index",
-            message=f"Queue {queue}: the index {name} is missing: jobs are sent twice, or searched for long.",
-            hint=f"Run: manage.py install_pgmq --queue {queue}.",
+            message=f"Queue {queue} has no unique index on {', '.join(key)}: jobs are sent twice, or sought for long.",
+            hint=f"Run: manage.py install_pgmq --queue '{queue}'.",
         )
 
 

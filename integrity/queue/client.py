@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from integrity.backends import Rows, get_rows
 from integrity.backends.postgresql_only import require_postgresql
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, as_value, compose
 from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease
 from integrity.queue.message import Message, decoded, json_text
@@ -62,7 +62,7 @@ class Queue:
     def exists(self) -> bool:
         """Whether the queue's two tables are there."""
         both = SQL("SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL")
-        return bool(self.rows.value(both, (str(self.table), str(self.archived))))
+        return bool(self.rows.value(both, (as_value(self.table), as_value(self.archived))))
 
     def require(self) -> None:
         """Make sure that there is something to work on.

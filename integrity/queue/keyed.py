@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, NotSupportedError
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.backends.sql import SQL, as_value, compose, identifier, joined
 from integrity.queue.install import InstallationRefused
 from integrity.queue.leased import LeasedQueue
 
@@ -45,18 +45,23 @@ class KeyedQueue(LeasedQueue):
         ``INTEGRITY_LOCK_TIMEOUT`` at a time.
 
         Raises:
-            InstallationRefused: messages with the same key are waiting already, or another index has the name.
+            InstallationRefused: messages with the same key are waiting already, the queue is partitioned, or another
+                index has the name.
             LockNotFree: others went on holding the queue.
         """
         super().create()
         if self.is_keyed():
             return
         try:
-            patiently(self.rows.connection, self._create_index, table=str(self.table), say=log.info)
+            patiently(self.rows.connection, self._create_index, table=as_value(self.table), say=log.info)
         except IntegrityError as error:
             raise InstallationRefused(
                 f"Queue {self.name!r} holds several messages with the same {', '.join(self.key)}. "
                 "Let its workers empty it, or archive the duplicates, then run install_pgmq again."
+            ) from error
+        except NotSupportedError as error:
+            raise InstallationRefused(
+                f"Queue {self.name!r} is partitioned, and no key can hold across partitions: use another queue."
             ) from error
         if not self.is_keyed():
             raise InstallationRefused(
@@ -66,12 +71,7 @@ class KeyedQueue(LeasedQueue):
 
     def is_keyed(self) -> bool:
         """Whether an index, whatever its name, sees to it that no two messages with the same key wait."""
-        keys = tuple(f"(message ->> '{field}'::text)" for field in self.key)
-        indexes = get_catalogue(using=self.using).indexes(str(self.table))
-        return any(
-            index.unique and index.valid and index.keys == keys and index.predicate is None and index.nulls_distinct
-            for index in indexes
-        )
+        return has_key(self.table, self.key, using=self.using)
 
     def _create_index(self) -> None:
         # A lock that conflicts with itself: of two who create at once, the second finds the index.
@@ -114,6 +114,15 @@ class KeyedQueue(LeasedQueue):
         """Whether any message of the group is in the queue, hidden or not."""
         query = compose("SELECT EXISTS (SELECT 1 FROM {table} WHERE {field} = %s)", table=self.table, field=self.group)
         return bool(self.rows.value(query, (group,)))
+
+
+def has_key(table: SQL, key: Sequence[str], *, using: str) -> bool:
+    """Whether a unique index on a queue's table holds its messages to this key."""
+    keys = tuple(f"(message ->> '{field}'::text)" for field in key)
+    return any(
+        index.unique and index.valid and index.keys == keys and index.predicate is None and index.nulls_distinct
+        for index in get_catalogue(using=using).indexes(as_value(table))
+    )
 
 
 def text_of(field: str) -> SQL:

@@ -90,6 +90,87 @@ def test_a_queue_of_jobs_without_a_key(library: Library) -> None:
     assert found() == ["queue.index"]
 
 
+@pytest.mark.parametrize("name", ["café", "50%", 'a"b{c}', "%s", "Upper Case"])
+def test_queues_of_any_name_are_examined_to_the_end(library: Library, name: str) -> None:
+    fetch("SELECT pgmq.create(%s::text)", name)
+    fetch("SELECT pgmq.enable_notify_insert(%s::text)", name)
+    fetch("SELECT pgmq.archive(%s::text, pgmq.send(%s::text, '{}'::jsonb))", name, name)
+    fetch("SELECT pgmq.send(%s::text, %s::jsonb)", name, f'{{"chunk_id": "{uuid4()}"}}')
+
+    assert found() == ["queue.dead_jobs", "queue.no_outcome", "queue.notify", "queue.index"]
+
+
+def test_an_index_of_the_name_that_is_no_key(library: Library) -> None:
+    execute(f"DROP INDEX pgmq.{library.queue.index}")
+    execute(f"CREATE INDEX {library.queue.index} ON {library.queue.table} (msg_id)")
+
+    assert found() == ["queue.index"]
+
+
+def test_a_queue_that_was_logged_again(library: Library) -> None:
+    fetch("SELECT pgmq.create_unlogged('fleeting'::text)")
+    (mistake,) = examine(using="default")
+    execute(mistake.hint.removeprefix("Run: ").partition(",")[0])
+
+    assert found() == []
+
+
+def test_a_queue_whose_tables_are_gone(library: Library) -> None:
+    Queue(name="gone").create()
+    execute("DROP TABLE pgmq.q_gone")
+
+    (mistake,) = examine(using="default")
+
+    assert mistake.id == "queue.tables"
+    Queue(name="gone").create()
+    assert found() == []
+
+
+def test_a_partitioned_queue(own_library: Library, call: Callable[..., CommandResult]) -> None:
+    for table in ("q_parts", "a_parts"):
+        like = f"pgmq.{table[0]}_embeddings INCLUDING DEFAULTS INCLUDING IDENTITY"
+        execute(f"CREATE TABLE pgmq.{table} (LIKE {like}) PARTITION BY RANGE (msg_id)")
+        execute(f"CREATE TABLE pgmq.{table}_1 PARTITION OF pgmq.{table} DEFAULT")
+    execute("INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged) VALUES ('parts', TRUE, FALSE)")
+    execute(
+        "INSERT INTO pgmq.a_parts (msg_id, vt, headers) "
+        """SELECT n, now(), '{"outcome": "done"}' FROM generate_series(1, 100001) AS n"""
+    )
+    execute("ANALYZE pgmq.a_parts")
+
+    refused = call("install_pgmq", "--queue", "parts")
+
+    assert found() == ["queue.archive"]
+    assert (refused.code, "is partitioned" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("spelling", ["{id.hex}", "urn:uuid:{id}", "{{{id}}}", "{upper}"])
+def test_an_id_that_a_worker_understands_is_no_dead_job(library: Library, spelling: str) -> None:
+    (chunk,) = library.chunks(library.upload("text").file)
+    library.send(job_type="generate_embedding", chunk_id=spelling.format(id=chunk, upper=str(chunk).upper()))
+
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "mistakes"),
+    [
+        ("id text DEFAULT 'Chunk-A', is_active smallint DEFAULT 1", []),
+        ("id text DEFAULT 'Chunk-A', is_active smallint DEFAULT 0", ["queue.dead_jobs"]),
+        ("id text DEFAULT 'chunk-a', is_active boolean DEFAULT TRUE", ["queue.dead_jobs"]),
+        ("id text DEFAULT 'Chunk-A', is_active boolean DEFAULT FALSE", ["queue.dead_jobs"]),
+        ("chunk_id text DEFAULT 'Chunk-A'", []),
+    ],
+)
+def test_tables_of_another_shape_than_ours(own_library: Library, columns: str, mistakes: list[str]) -> None:
+    execute("DROP TABLE file_chunks CASCADE")
+    execute(f"CREATE TABLE file_chunks ({columns})")
+    execute("INSERT INTO file_chunks DEFAULT VALUES")
+    own_library.send(chunk_id="Chunk-A")
+
+    assert [mistake for mistake in found() if mistake.startswith("queue")] == mistakes
+
+
 def test_a_transaction_that_is_open_for_long(
     library: Library, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
