@@ -2,7 +2,7 @@
 
 Three situations: the *extension* is there or offered by the server (Supabase), and is used; PGMQ's own SQL was
 installed without extension, by us or by somebody else; nothing is there, and the SQL that the Python package
-``pgmq`` ships is installed. That needs no superuser: CREATE on the database suffices.
+``pgmq`` ships is installed. That needs no superuser: CREATE on the database, or a schema ``pgmq`` of one's own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from django.db import transaction
+from django.db import ProgrammingError, transaction
 
 from integrity.backends import get_rows
 from integrity.backends.extensions import create_extension
@@ -20,6 +20,9 @@ from integrity.backends.sql import SQL
 from integrity.exceptions import IntegrityAppError
 
 OLDEST = (1, 5)  # the first version whose messages have headers
+_DUPLICATE = ("42723", "42P07", "42710")  # function, table, type or other object
+# It needs CREATE on the database even where the schema is there.
+_CREATE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS pgmq;"
 _COMMENT = "PGMQ {version}, installed from the SQL of the Python package pgmq"
 
 
@@ -89,25 +92,39 @@ def install(*, using: str) -> Installation:
     Takes a transaction-level advisory lock and no lock on anybody's table.
 
     Raises:
-        InstallationRefused: the database has an older PGMQ, or does not let us create schemas.
+        InstallationRefused: the database has an older PGMQ or a part of one, or does not let us create the schema.
         PgmqMissing: the Python package with its SQL is not installed, and is needed here.
         UnsupportedDatabase: it is not PostgreSQL.
     """
     if found := find_installation(using=using):
         return found
-    with transaction.atomic(using=using):
-        rows = get_rows(using=using)
-        rows.fetch(SQL("SELECT pg_advisory_xact_lock(hashtext('integrity'), hashtext('install_pgmq'))"))
-        if found := find_installation(using=using):
-            return found
-        if create_extension(name="pgmq", using=using) is None:
-            found = require_installation(using=using)
-            return Installation(version=found.version, extension=True, created=True)
-        _require_create(using=using)
-        with rows.connection.cursor() as cursor:
-            cursor.execute(_shipped("pgmq.sql"))  # without parameters: percent signs and all
-        comment = _COMMENT.format(version=shipped_version())
-        rows.execute(SQL(f"COMMENT ON SCHEMA pgmq IS '{comment}'"))
+    try:
+        with transaction.atomic(using=using):
+            get_rows(using=using).fetch(
+                SQL("SELECT pg_advisory_xact_lock(hashtext('integrity'), hashtext('install_pgmq'))")
+            )
+            return find_installation(using=using) or _create(using=using)
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", "") not in _DUPLICATE:
+            raise
+        raise InstallationRefused(
+            f"The schema pgmq holds a part of PGMQ already: {str(error).splitlines()[0]}. If nobody needs what is in "
+            "it, run: DROP SCHEMA pgmq CASCADE; then install_pgmq again."
+        ) from error
+
+
+def _create(*, using: str) -> Installation:
+    if create_extension(name="pgmq", using=using) is None:
+        found = require_installation(using=using)
+        return Installation(version=found.version, extension=True, created=True)
+    rows = get_rows(using=using)
+    statements = _shipped("pgmq.sql")
+    if _require_create(using=using):
+        statements = statements.replace(_CREATE_SCHEMA, "NULL;")
+    with rows.connection.cursor() as cursor:
+        cursor.execute(statements)  # without parameters: percent signs and all
+    comment = _COMMENT.format(version=shipped_version())
+    rows.execute(SQL(f"COMMENT ON SCHEMA pgmq IS '{comment}'"))
     return Installation(version=shipped_version(), extension=False, created=True)
 
 
@@ -149,20 +166,28 @@ def _has_headers(*, using: str) -> bool:
     )
 
 
-def _require_create(*, using: str) -> None:
-    allowed = get_rows(using=using).value(
-        SQL("SELECT has_database_privilege(current_database(), 'CREATE') OR to_regnamespace('pgmq') IS NOT NULL")
-    )
+def _require_create(*, using: str) -> bool:
+    """Return whether the schema is there already; the role must own it, or be allowed to create it."""
+    is_there, allowed = get_rows(using=using).fetch(
+        SQL("""
+            SELECT n.oid IS NOT NULL, CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+                                           ELSE pg_has_role(n.nspowner, 'USAGE') END
+            FROM (VALUES ('pgmq')) AS wanted (name) LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = wanted.name
+        """)
+    )[0]
     if not allowed:
+        owned = "ALTER SCHEMA pgmq OWNER TO this role" if is_there else "GRANT CREATE ON DATABASE ... TO this role"
         raise InstallationRefused(
-            "This role may not create PGMQ's schema. Run install_pgmq as the database's owner, or: "
-            "GRANT CREATE ON DATABASE ... TO this role."
+            f"This role may not create PGMQ's schema, or what is in it. Run install_pgmq as the owner, or: {owned}."
         )
+    return bool(is_there)
 
 
 def _shipped(name: str) -> str:
     try:
-        folder = files("pgmq")
-    except ModuleNotFoundError as error:
-        raise PgmqMissing("PGMQ's SQL comes with the Python package pgmq. Run: pip install pgmq.") from error
-    return (folder / "sql" / name).read_text(encoding="utf-8")
+        return (files("pgmq") / "sql" / name).read_text(encoding="utf-8")
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise PgmqMissing(
+            "PGMQ's SQL comes with the Python package pgmq, and that, or its SQL, is missing. "
+            "Run: pip install --upgrade pgmq; then install_pgmq again."
+        ) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -130,24 +132,63 @@ def test_a_database_without_pgmq_is_told_what_to_do(postgres_database: Database)
         require_installation(using="default")
 
 
-def test_no_superuser_is_needed_but_the_right_to_create_is(postgres_database: Database) -> None:
-    name = connection.settings_dict["NAME"]
+@pytest.fixture
+def role(postgres_database: Database) -> Iterator[str]:
+    """A role without any privilege of its own, which the test may take on."""
+    name = f"pgmq_owner_{os.getpid()}"
+    postgres_database.execute(f"CREATE ROLE {name} NOSUPERUSER")
+    yield name
+    connection.close()
+    postgres_database.execute(f"DROP OWNED BY {name} CASCADE")
+    postgres_database.execute(f"DROP ROLE {name}")
+
+
+def become(role: str) -> None:
+    """Let Django's connection work as the role."""
     with connection.cursor() as cursor:
-        cursor.execute("DROP ROLE IF EXISTS pgmq_owner")
-        cursor.execute("CREATE ROLE pgmq_owner NOSUPERUSER")
-        try:
-            cursor.execute("SET ROLE pgmq_owner")
-            with pytest.raises(InstallationRefused, match="GRANT CREATE"):
-                install(using="default")
-            cursor.execute("RESET ROLE")
-            cursor.execute(f'GRANT CREATE ON DATABASE "{name}" TO pgmq_owner')
-            cursor.execute("SET ROLE pgmq_owner")
-            assert install(using="default").created
-            Queue(name="mine").create()
-        finally:
-            cursor.execute("RESET ROLE")
-            cursor.execute("DROP OWNED BY pgmq_owner CASCADE")
-            cursor.execute("DROP ROLE pgmq_owner")
+        cursor.execute(f"SET ROLE {role}")
+
+
+def test_no_superuser_is_needed_but_the_right_to_create_is(postgres_database: Database, role: str) -> None:
+    become(role)
+    with pytest.raises(InstallationRefused, match="GRANT CREATE"):
+        install(using="default")
+
+    postgres_database.execute(f'GRANT CREATE ON DATABASE "{connection.settings_dict["NAME"]}" TO {role}')
+
+    assert install(using="default").created
+    Queue(name="mine").create()
+
+
+def test_a_schema_of_ones_own_is_enough(postgres_database: Database, role: str) -> None:
+    become(role)
+    postgres_database.execute("CREATE SCHEMA pgmq")
+    with pytest.raises(InstallationRefused, match="ALTER SCHEMA pgmq OWNER"):
+        install(using="default")
+
+    postgres_database.execute(f"ALTER SCHEMA pgmq OWNER TO {role}")
+
+    assert install(using="default").created
+    Queue(name="mine").create()
+
+
+def test_a_part_of_another_installation_is_refused(postgres_database: Database) -> None:
+    postgres_database.execute("CREATE SCHEMA pgmq")
+    postgres_database.execute("CREATE FUNCTION pgmq.validate_queue_name(queue_name text) RETURNS void RETURN NULL")
+
+    with pytest.raises(InstallationRefused, match=r"a part of PGMQ already: .*DROP SCHEMA pgmq CASCADE"):
+        install(using="default")
+
+    assert find_installation(using="default") is None
+
+
+def test_the_package_that_ships_the_sql_is_asked_for(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pgmq", None)
+
+    with pytest.raises(InstallationRefused, match="pip install --upgrade pgmq"):
+        install(using="default")
 
 
 def test_waiting_duplicates_are_named_and_nothing_is_half_done(keyed: KeyedQueue, pgmq_database: Database) -> None:
