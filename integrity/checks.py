@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -35,6 +35,19 @@ def check_systems(**_: Any) -> list[CheckMessage]:
             id="integrity.E001",
         )
     ]
+
+
+@register(Tags.compatibility)
+def check_numbers(**_: Any) -> list[CheckMessage]:
+    """Every setting that is a number is one, within its range."""
+    return [message for read in conf.NUMBERS for message in _check_number(read)]
+
+
+def _check_number(read: Callable[[], object]) -> Iterator[CheckMessage]:
+    try:
+        read()
+    except conf.InvalidSetting as error:
+        yield Error(str(error), hint="Correct it: whatever reads it stops.", id="integrity.E003")
 
 
 @register(Tags.models)

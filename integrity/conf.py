@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from math import nan
 from typing import Any
 
 from django.conf import settings
 
+from integrity.exceptions import IntegrityAppError
+
 SYSTEMS = ("embeddings", "clustering", "patterns", "workflows", "files")
+
+
+class InvalidSetting(IntegrityAppError, ValueError):
+    """A setting has a value that cannot be used."""
 
 
 def systems() -> tuple[str, ...]:
@@ -23,17 +31,17 @@ def most_groups_per_batch() -> int:
 
     Batches adapt to 100 ms each; this is their upper end.
     """
-    return int(getattr(settings, "INTEGRITY_BATCH_SIZE", 5000))
+    return int(_number("INTEGRITY_BATCH_SIZE", 5000, least=1, most=1_000_000))
 
 
 def lock_timeout() -> timedelta:
-    """``INTEGRITY_LOCK_TIMEOUT``: the longest wait for any lock, in seconds. Default: 1."""
-    return timedelta(seconds=float(getattr(settings, "INTEGRITY_LOCK_TIMEOUT", 1)))
+    """``INTEGRITY_LOCK_TIMEOUT``: the longest wait for any lock, in seconds, from 0.001. Default: 1."""
+    return timedelta(seconds=_number("INTEGRITY_LOCK_TIMEOUT", 1, least=0.001, most=86_400))
 
 
 def plan_expiry() -> timedelta:
     """``INTEGRITY_PLAN_EXPIRY``: how long a plan may be applied after it was made, in hours. Default: 24."""
-    return timedelta(hours=float(getattr(settings, "INTEGRITY_PLAN_EXPIRY", 24)))
+    return timedelta(hours=_number("INTEGRITY_PLAN_EXPIRY", 24, least=0, most=1_000_000))
 
 
 def embedding_queue() -> str:
@@ -56,17 +64,17 @@ def embedding_lease() -> timedelta:
 
     A living worker extends its lease every third of it.
     """
-    return timedelta(seconds=float(getattr(settings, "INTEGRITY_EMBEDDING_LEASE", 60)))
+    return timedelta(seconds=_number("INTEGRITY_EMBEDDING_LEASE", 60, least=1, most=86_400))
 
 
 def embedding_attempts() -> int:
     """``INTEGRITY_EMBEDDING_ATTEMPTS``: failures after which a message is given up. Default: 5."""
-    return int(getattr(settings, "INTEGRITY_EMBEDDING_ATTEMPTS", 5))
+    return int(_number("INTEGRITY_EMBEDDING_ATTEMPTS", 5, least=1, most=1_000_000))
 
 
 def chunk_retention() -> timedelta:
     """``INTEGRITY_CHUNK_RETENTION``: how long replaced chunks are kept, in days. Default: 30."""
-    return timedelta(days=float(getattr(settings, "INTEGRITY_CHUNK_RETENTION", 30)))
+    return timedelta(days=_number("INTEGRITY_CHUNK_RETENTION", 30, least=0, most=100_000))
 
 
 def archive_retention() -> timedelta:
@@ -74,7 +82,7 @@ def archive_retention() -> timedelta:
 
     Default: 30.
     """
-    return timedelta(days=float(getattr(settings, "INTEGRITY_ARCHIVE_RETENTION", 30)))
+    return timedelta(days=_number("INTEGRITY_ARCHIVE_RETENTION", 30, least=0, most=100_000))
 
 
 def keep_metric_history() -> bool:
@@ -83,3 +91,26 @@ def keep_metric_history() -> bool:
     The metric itself is always the newest one; trends need the others too.
     """
     return bool(getattr(settings, "INTEGRITY_KEEP_METRIC_HISTORY", False))
+
+
+NUMBERS: tuple[Callable[[], object], ...] = (
+    most_groups_per_batch,
+    lock_timeout,
+    plan_expiry,
+    embedding_lease,
+    embedding_attempts,
+    chunk_retention,
+    archive_retention,
+)
+"""The settings that have a range."""
+
+
+def _number(name: str, default: float, *, least: float, most: float) -> float:
+    value = getattr(settings, name, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = nan
+    if not least <= number <= most:
+        raise InvalidSetting(f"{name} is {value!r}. Give a number from {least} to {most}.")
+    return number

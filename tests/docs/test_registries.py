@@ -22,10 +22,13 @@ READ_FROM_THE_ENVIRONMENT = re.compile(r'(?:os\.environ\.get|_words)\(\s*"(\w+)"
 
 
 def test_every_setting_of_the_app_is_on_its_page() -> None:
-    functions = inspect.getmembers(conf, lambda member: inspect.getmodule(member) is conf and callable(member))
-    declared = {name: SETTING.match(inspect.getdoc(function) or "") for name, function in functions}
+    functions = inspect.getmembers(
+        conf, lambda member: inspect.getmodule(member) is conf and inspect.isfunction(member)
+    )
+    public = [(name, function) for name, function in functions if not name.startswith("_")]
+    declared = {name: SETTING.match(inspect.getdoc(function) or "") for name, function in public}
 
-    assert all(declared.values()), "the docstring of each function in conf.py begins with its setting"
+    assert all(declared.values()), "the docstring of each public function in conf.py begins with its setting"
     assert {found[1] for found in declared.values() if found} == {
         name for name in first_cells(REFERENCE / "settings.md") if name.startswith("INTEGRITY_")
     }
