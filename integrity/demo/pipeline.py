@@ -17,6 +17,7 @@ from integrity.models.fields import uuid7
 from integrity.pipeline import Processed, job_queue, measure, open_letters, process_file, reconcile, redrive
 from integrity.pipeline.providers import InputRejected, Provider, Vectors
 from integrity.pipeline.providers.offline import OfflineProvider
+from integrity.pipeline.search import require_pgvector
 from integrity.pipeline.worker import Worker
 from integrity.queue import KeyedQueue, install
 
@@ -59,10 +60,12 @@ class PipelineStory:
 
         Raises:
             NotTheDemoDatabase: the database is not named ``integrity_demo``.
+            SearchUnavailable: the server has no pgvector.
             WorkerFailed: a worker did not do what it is for.
         """
         empty_own_database(using=self._using)
         call_command("migrate", database=self._using, verbosity=0)
+        require_pgvector(using=self._using)
         install(using=self._using)
         self._queue.create()
         file = self._upload_for_the_first_time()

@@ -63,7 +63,7 @@ def search(*, query: str, k: int = 10, provider: Provider | None = None, using: 
         raise InvalidSearch(f"Give a query that is not blank, and a number of results from 1 to {_MOST}.")
     provider = provider or get_provider()
     vector = _embed(query, provider=provider)
-    _require_pgvector(using=using)
+    require_pgvector(using=using)
     try:
         return _nearest(vector, model=provider.model, k=k, using=using)
     except DataError as error:
@@ -119,7 +119,13 @@ def _embedding(*, using: str) -> SQL:
     return SQL("e.embedding::vector" if types.get("embedding", "").endswith("[]") else "e.embedding")
 
 
-def _require_pgvector(*, using: str) -> None:
+def require_pgvector(*, using: str) -> None:
+    """Make sure that this database can compare vectors.
+
+    Raises:
+        SearchUnavailable: it has no pgvector.
+        UnsupportedDatabase: it is not PostgreSQL.
+    """
     require_postgresql(what="Search", using=using)
     if get_rows(using=using).value(SQL("SELECT to_regtype('vector')")) is None:
         raise SearchUnavailable("Search needs pgvector. Run CREATE EXTENSION vector, on a server that offers it.")

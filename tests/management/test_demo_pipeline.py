@@ -41,6 +41,18 @@ def test_the_demo_leaves_any_other_database_alone(database: Database, call: Call
     assert snapshot(own_books=True) == before
 
 
+def test_a_server_without_pgvector_is_told_of_first(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch, call: Callable[..., CommandResult]
+) -> None:
+    demo_database(postgres_database, monkeypatch)
+    monkeypatch.setattr("integrity.operations.adopt.create_extension", lambda **_: "this server has none")
+
+    told = call("demo", "--pipeline")
+
+    assert (told.code, told.out, len(told.err.splitlines())) == (2, "", 1)
+    assert "Search needs pgvector" in told.err
+
+
 @pytest.mark.usefixtures("environment")
 def test_what_a_failed_worker_said_is_told() -> None:
     with pytest.raises(WorkerFailed, match="exit code 2: CommandError: There is no queue"):
