@@ -29,7 +29,7 @@ provider is called.
 from __future__ import annotations
 
 from integrity.pipeline.breaker import BreakerOpen
-from integrity.pipeline.chunking import Chunker, Paragraphs
+from integrity.pipeline.chunking import Chunker, InvalidChunker, Paragraphs
 from integrity.pipeline.dead import Redriven, open_letters, redrive
 from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.jobs import QueueElsewhere, job_queue
@@ -45,6 +45,7 @@ __all__ = [
     "BreakerOpen",
     "Chunker",
     "Hit",
+    "InvalidChunker",
     "InvalidSearch",
     "InvalidText",
     "Orphan",

@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from integrity.exceptions import IntegrityAppError
+
+
+class InvalidChunker(IntegrityAppError, ValueError):
+    """It could split no text."""
+
 
 class Chunker(Protocol):
     """Splits text. ``name`` stands for the way it does: another name means other chunks for the same text."""
@@ -19,9 +25,17 @@ class Chunker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Paragraphs:
-    """Packs whole paragraphs into chunks of at most ``longest`` characters; only longer ones are cut, at a space."""
+    """Packs whole paragraphs into chunks of at most ``longest`` characters; only longer ones are cut, at a space.
+
+    Raises:
+        InvalidChunker: ``longest`` is less than 1.
+    """
 
     longest: int = 1200
+
+    def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise InvalidChunker(f"A chunk has at least 1 character; longest is {self.longest}. Give a larger one.")
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrity.pipeline import Paragraphs
+from integrity.pipeline import InvalidChunker, Paragraphs
 from integrity.pipeline.providers import ProviderMisconfigured
 from integrity.pipeline.providers.offline import OfflineProvider
 from integrity.pipeline.providers.sentence_transformers import SentenceTransformersProvider
@@ -56,6 +56,12 @@ def test_splitting_loses_no_visible_character_and_keeps_to_the_length(text: str,
 
     assert "".join("".join(chunks).split()) == "".join(text.split())
     assert all(0 < len(chunk) <= longest for chunk in chunks)
+
+
+@pytest.mark.parametrize("longest", [0, -1])
+def test_chunks_of_no_character_are_refused(longest: int) -> None:
+    with pytest.raises(InvalidChunker, match="at least 1 character"):
+        Paragraphs(longest=longest)
 
 
 class Model:
