@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
+from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
 from integrity.queue import KeyedQueue
 
@@ -35,7 +36,12 @@ class Orphan:
 
 
 def find_orphans(*, queue: KeyedQueue, limit: int) -> list[Orphan]:
-    """Return the first ``limit`` orphans, by ``msg_id``."""
+    """Return the first ``limit`` orphans, by ``msg_id``.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
+    """
+    require_postgresql(what="The queue", using=queue.using)
     found = get_rows(using=queue.using).fetch(
         compose(
             "SELECT q.msg_id, {chunk_id}, {kind}, q.read_ct {orphans} ORDER BY q.msg_id LIMIT %s",
@@ -49,7 +55,12 @@ def find_orphans(*, queue: KeyedQueue, limit: int) -> list[Orphan]:
 
 
 def count_orphans(*, queue: KeyedQueue) -> dict[str, int]:
-    """Count orphans by kind."""
+    """Count orphans by kind.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
+    """
+    require_postgresql(what="The queue", using=queue.using)
     return dict(
         get_rows(using=queue.using).fetch(
             compose("SELECT {kind}, COUNT(*) {orphans} GROUP BY 1 ORDER BY 1", kind=_KIND, orphans=_from_orphans(queue))
@@ -62,7 +73,11 @@ def purge_orphans(*, queue: KeyedQueue) -> int:
 
     A worker that holds one finds its lease gone. Messages that somebody is changing right now are passed over, so
     that no lock is waited for.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
     """
+    require_postgresql(what="The queue", using=queue.using)
     # Found without locks, on all processors, and looked at again under theirs.
     found = compose("SELECT q.msg_id {orphans} ORDER BY q.msg_id LIMIT %s", orphans=_from_orphans(queue))
     chosen = compose(

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
+from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
 from integrity.models import FileState
 from integrity.pipeline.process import enqueue_missing
@@ -23,7 +24,11 @@ def reconcile(*, queue: KeyedQueue, model: str) -> int:
     """Enqueue every live chunk that has neither vector, message nor open dead letter; return how many.
 
     Chunks that somebody else made are taken on with ``model``. Locks some files at a time, against change only.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
     """
+    require_postgresql(what="The queue", using=queue.using)
     sent = 0
     for files in _batches(_unknown_files(using=queue.using)):
         adopt(files, model=model, using=queue.using)

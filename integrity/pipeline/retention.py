@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
+from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
 from integrity.models import DeadLetter, FileState
 from integrity.queue import KeyedQueue
@@ -57,7 +58,11 @@ def remove_old(
 
     Only chunks that are inactive and neither current nor served are removed, embeddings first. What a foreign key
     forbids stays and is counted. Waits for locks as long as ``INTEGRITY_LOCK_TIMEOUT`` says.
+
+    Raises:
+        UnsupportedDatabase: this is not PostgreSQL.
     """
+    require_postgresql(what="The queue", using=queue.using)
     chunks_after = conf.chunk_retention() if chunks_after is None else chunks_after
     messages_after = conf.archive_retention() if messages_after is None else messages_after
     if dry_run:

@@ -36,7 +36,13 @@ class Status:
 
 
 def measure(*, queue: KeyedQueue) -> Status:
-    """Look at a queue. Counts messages, which takes about 0.1 s per million."""
+    """Look at a queue. Counts messages, which takes about 0.1 s per million.
+
+    Raises:
+        QueueMissing: there is no such queue.
+        UnsupportedDatabase: this is not PostgreSQL.
+    """
+    queue.require()
     rows = queue.rows
     ready, hidden, oldest = rows.fetch(
         compose(

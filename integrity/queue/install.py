@@ -189,5 +189,5 @@ def _shipped(name: str) -> str:
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise PgmqMissing(
             "PGMQ's SQL comes with the Python package pgmq, and that, or its SQL, is missing. "
-            "Run: pip install --upgrade pgmq; then install_pgmq again."
+            "Run: pip install pgmq; then install_pgmq again."
         ) from error

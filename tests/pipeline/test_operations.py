@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 
+from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
 from integrity.pipeline import (
     Redriven,
@@ -25,6 +27,7 @@ from integrity.pipeline import (
 )
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.serving import serve_finished, serve_overdue
+from integrity.queue import QueueMissing
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
@@ -409,6 +412,33 @@ def test_the_command_does_and_says(library: Library, call: Call, arguments: list
     result = call("embedding_queue", *arguments)
 
     assert (result.code, said in result.out) == (code, True), result
+
+
+@pytest.mark.parametrize(
+    "look_after",
+    [
+        partial(find_orphans, limit=1),
+        count_orphans,
+        purge_orphans,
+        measure,
+        partial(reconcile, model="m"),
+        redrive,
+        remove_old,
+    ],
+)
+def test_a_database_of_another_kind_is_told_by_the_functions_too(
+    sqlite_database: Database, look_after: Callable[..., object]
+) -> None:
+    with pytest.raises(UnsupportedDatabase, match="The queue needs PostgreSQL"):
+        look_after(queue=job_queue())
+
+
+@pytest.mark.parametrize("look_at", [measure, redrive])
+def test_a_queue_that_is_not_there_is_told_by_the_functions_too(
+    library: Library, look_at: Callable[..., object]
+) -> None:
+    with pytest.raises(QueueMissing, match="install_pgmq --queue none"):
+        look_at(queue=job_queue(name="none"))
 
 
 def test_the_command_without_a_queue_says_what_to_do_in_one_line(library: Library, call: Call) -> None:

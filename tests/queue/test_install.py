@@ -187,7 +187,7 @@ def test_the_package_that_ships_the_sql_is_asked_for(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pgmq", None)
 
-    with pytest.raises(InstallationRefused, match="pip install --upgrade pgmq"):
+    with pytest.raises(PgmqMissing, match="pip install pgmq"):
         install(using="default")
 
 
