@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from rich.console import Console
 
 from integrity.backends.faults import explain
+from integrity.backends.readable import readable_sessions
 from integrity.dedupe.progress import Report
 from integrity.exceptions import IntegrityAppError
 from integrity.management.progress import bar, lines, nothing
@@ -78,7 +79,8 @@ class IntegrityCommand(BaseCommand):
         self.options = options
         self._require_known(options["database"])
         try:
-            code = self.run(**options)
+            with readable_sessions():
+                code = self.run(**options)
             self.stdout.flush()
         except IntegrityAppError as error:
             raise failure(str(error)) from error

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -186,6 +187,24 @@ def test_a_read_only_database_says_what_to_change(
 )
 def test_what_the_database_refuses_is_one_line(postgres_database: Database, statement: str, advice: str) -> None:
     assert advice in fault_of(execute(statement))
+
+
+@pytest.mark.parametrize("style", ["DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'"])
+def test_dates_and_intervals_are_read_whatever_their_style_is(postgres_database: Database, style: str) -> None:
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    postgres_database.execute(f"ALTER DATABASE {name} SET {style}")
+    connection.close()
+    found: list[tuple[Any, ...]] = []
+
+    def run(_: IntegrityCommand) -> None:
+        call_command(command(lambda _: None))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT '2026-02-01 00:00+00'::timestamptz, '2026-02-01'::date, interval '1 day 2 hours'")
+            found.append(cursor.fetchone())
+
+    call_command(command(run))
+
+    assert found == [(datetime(2026, 2, 1, tzinfo=UTC), date(2026, 2, 1), timedelta(days=1, hours=2))]
 
 
 def test_a_read_only_file_says_what_to_change(sqlite_database: Database) -> None:
