@@ -39,10 +39,10 @@ class KeyedQueue(LeasedQueue):
         return f"q_{self.name.lower()}_key"
 
     def create(self) -> None:
-        """Create the queue and its index where they are missing; where nothing is, no lock is taken.
+        """Create the queue and its index where they are missing; where nothing is missing, no lock is taken.
 
-        Building the index takes SHARE ROW EXCLUSIVE on the queue. While others hold it, senders wait at most
-        ``INTEGRITY_LOCK_TIMEOUT`` at a time.
+        Building the index takes SHARE ROW EXCLUSIVE on the queue: senders wait until it is built. While others hold
+        the queue, they wait at most ``INTEGRITY_LOCK_TIMEOUT`` at a time.
 
         Raises:
             InstallationRefused: messages with the same key are waiting already, the queue is partitioned, or another
