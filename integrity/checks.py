@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
@@ -24,13 +25,17 @@ Configs = Sequence[AppConfig] | None
 
 @register(Tags.compatibility)
 def check_systems(**_: Any) -> list[CheckMessage]:
-    """INTEGRITY_SYSTEMS names known systems only."""
-    unknown = [name for name in conf.systems() if name not in conf.SYSTEMS]
-    if not unknown:
+    """INTEGRITY_SYSTEMS is a list, and names known systems only."""
+    given = getattr(settings, "INTEGRITY_SYSTEMS", ())
+    if isinstance(given, str):  # whose letters would be taken for names
+        fault = f"is the string {given!r}"
+    elif unknown := [name for name in conf.systems() if name not in conf.SYSTEMS]:
+        fault = f"names what is no system: {', '.join(map(repr, unknown))}"
+    else:
         return []
     return [
         Error(
-            f"INTEGRITY_SYSTEMS names what is no system: {', '.join(map(repr, unknown))}.",
+            f"INTEGRITY_SYSTEMS {fault}.",
             hint=f"Give a list of some of: {', '.join(conf.SYSTEMS)}.",
             id="integrity.E001",
         )

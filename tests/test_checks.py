@@ -42,12 +42,15 @@ def test_the_project_passes() -> None:
     assert ours() == []
 
 
-@pytest.mark.parametrize("systems", [["embeddings", "embedings"], "embeddings"])
-def test_a_system_that_is_none_is_an_error(systems: object) -> None:
+@pytest.mark.parametrize(
+    ("systems", "words"), [(["embeddings", "embedings"], "no system: 'embedings'"), ("embeddings", "is the string")]
+)
+def test_a_system_that_is_none_is_an_error(systems: object, words: str) -> None:
     with override_settings(INTEGRITY_SYSTEMS=systems):
         found = [message for message in ours() if message.id == "integrity.E001"]
 
     assert len(found) == 1
+    assert words in found[0].msg
     assert "embeddings, clustering" in (found[0].hint or "")
 
 

@@ -65,6 +65,16 @@ def test_only_active_systems_have_pages(settings: Settings) -> None:
     assert set(site._registry) == {PatternQualityMetric, PatternLineageNode, WorkflowExecution}
 
 
+@pytest.mark.parametrize("systems", [["workflows", "worflows"], "workflows"])
+def test_a_system_that_is_none_has_no_pages_and_is_left_to_the_check(settings: Settings, systems: object) -> None:
+    settings.INTEGRITY_SYSTEMS = systems
+    site = AdminSite()
+
+    register_mirrored(site)
+
+    assert set(site._registry) == ({WorkflowExecution} if isinstance(systems, list) else set())
+
+
 def test_an_embedding_of_an_invocation_that_is_gone_is_listed_and_marked(browser: Client) -> None:
     orphan = Embedding.objects.exclude(invocation__in=Invocation.objects.all()).get()
 
