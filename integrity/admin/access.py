@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_permission_codename
+from django.http import HttpRequest
+
+from integrity.dedupe import Group
 
 
 def may_see_table(user: Any, table: str) -> bool:
@@ -17,4 +22,23 @@ def may_see_table(user: Any, table: str) -> bool:
         user.has_perm(f"{meta.app_label}.{get_permission_codename(action, meta)}")
         for meta in models
         for action in ("view", "change")
+    )
+
+
+def visible_part(group: Group, *, pages: Any, request: HttpRequest) -> Group:
+    """Return the group with those rows alone that the ``ModelAdmin`` ``pages`` shows to the user, each by a query.
+
+    The counts of references go with their rows, and the reason with the first two, whose values it tells.
+    """
+    rows = [pages.get_object(request, member.pk) for member in group.members]
+    seen = [row is not None and pages.has_view_permission(request, row) for row in rows]
+    references = (
+        replace(reference, counts=reference.counts and tuple(compress(reference.counts, seen)))
+        for reference in group.references
+    )
+    return replace(
+        group,
+        members=tuple(compress(group.members, seen)),
+        references=tuple(references),
+        reason=group.reason if all(seen[:2]) else "",
     )

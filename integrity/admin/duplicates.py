@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from integrity.admin.access import visible_part
 from integrity.admin.sidebyside import side_by_side
 from integrity.admin.tables import tables_of
 from integrity.dedupe import DedupeRule, UnknownRow, inspect_group, with_duplicates
@@ -95,9 +96,11 @@ class DuplicatesMixin(_ModelAdmin):
     def duplicates_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the rows that share a rule's key with this one (``?rule=``, by default the first rule).
 
+        Of both, those alone that ``get_queryset`` and ``has_view_permission`` show to the user.
+
         Raises:
-            PermissionDenied: the user may not see the model's rows.
-            Http404: there is no such row, or no such rule for the model.
+            PermissionDenied: the user may not see the model's rows, or not this one.
+            Http404: there is no such row for the user, or no such rule for the model.
         """
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -108,9 +111,17 @@ class DuplicatesMixin(_ModelAdmin):
         using = router.db_for_read(self.model)
         if self.opts.db_table not in tables_of(request, using=using):
             raise Http404(f"Database {using!r} has no table {self.opts.db_table}.")
-        group, fault = None, ""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404(f"There is no {self.opts.verbose_name} {unquote(object_id)!r}.")
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        shown, fault = {}, ""
         try:
-            group = inspect_group(rule, pk=unquote(object_id), apps=apps, using=using)
+            group = inspect_group(rule, pk=row.pk, apps=apps, using=using)
+            visible = visible_part(group, pages=self, request=request)
+            withheld = len(group.members) - len(visible.members)
+            shown = side_by_side(visible, self.model, site=self.admin_site.name, withheld=withheld)
         except UnknownRow as error:
             raise Http404(str(error)) from error
         except IntegrityAppError as error:
@@ -122,7 +133,7 @@ class DuplicatesMixin(_ModelAdmin):
             "object_id": unquote(object_id),
             "rule": rule,
             "fault": fault,
-            **(side_by_side(group, self.model, site=self.admin_site.name) if group else {}),
+            **shown,
         }
         return TemplateResponse(request, "integrity/admin/duplicates.html", context)
 

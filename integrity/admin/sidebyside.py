@@ -20,8 +20,11 @@ class Line:
     values: tuple[str | SafeString | None, ...]
 
 
-def side_by_side(group: Group, model: Any, *, site: str) -> dict[str, Any]:
-    """Return what the template ``side_by_side.html`` needs; primary key and references become links."""
+def side_by_side(group: Group, model: Any, *, site: str, withheld: int = 0) -> dict[str, Any]:
+    """Return what the template ``side_by_side.html`` needs; primary key and references become links.
+
+    ``withheld`` rows of the group have been left out of it, since the user may not see them.
+    """
     targets = {field.column: field.related_model or model for field in model._meta.concrete_fields if _leads(field)}
     lines = []
     for n, name in enumerate(group.columns):
@@ -33,7 +36,8 @@ def side_by_side(group: Group, model: Any, *, site: str) -> dict[str, Any]:
         "group": group,
         "lines": lines,
         "has_distance": any(member.distance is not None for member in group.members),
-        "hidden": group.size - len(group.members) - len(group.gone),
+        "hidden": group.size - len(group.members) - len(group.gone) - withheld,
+        "withheld": withheld,
     }
 
 

@@ -1,0 +1,85 @@
+"""The pages of a stranger's model: its own ModelAdmin says who sees which rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import unescape
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+
+from integrity import rules
+from integrity.dedupe import DedupeRule
+from integrity.rules import registry
+from tests.databases import Database
+from tests.ponies.models import Colour, Dye
+
+pytestmark = pytest.mark.urls("tests.admin.own_site")
+COLOURS = "/admin/ponies/colour"
+
+
+@pytest.fixture(autouse=True)
+def rule(ponies: Database) -> Iterator[DedupeRule]:
+    """Colours of one name are duplicates; the smallest primary key stays."""
+    yield rules.register(DedupeRule(name="colours", model="ponies.Colour", fields=("name",)))
+    del registry._RULES["colours"]
+
+
+@pytest.fixture
+def root(ponies: Database) -> Client:
+    """A superuser's browser."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def clerk(ponies: Database) -> Client:
+    """The browser of a member of staff who may see colours."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    kind = ContentType.objects.get_for_model(Colour)
+    user.user_permissions.add(
+        Permission.objects.get_or_create(content_type=kind, codename="view_colour", defaults={"name": "view"})[0]
+    )
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def make(*slugs: str) -> None:
+    """Colours of one name."""
+    for slug in slugs:
+        Colour.objects.create(slug=slug, name="red")
+
+
+def page(browser: Client, path: str, *, status: int = 200) -> str:
+    response = browser.get(f"{COLOURS}/{path}")
+    assert response.status_code == status, (path, response.status_code)
+    return unescape(response.content.decode())
+
+
+@pytest.mark.parametrize("hidden", ["secret", "locked"])
+def test_the_comparison_shows_no_row_that_the_models_pages_hide(root: Client, clerk: Client, hidden: str) -> None:
+    make(hidden, "shown-1", "shown-2")
+    Dye.objects.create(colour_id="shown-2", price=5)
+
+    whole, part = (page(browser, "shown-1/duplicates/") for browser in (root, clerk))
+
+    assert hidden in whole
+    assert "smallest primary key" in whole
+    assert hidden not in part
+    assert "3 rows of ponies_colour" in part.replace("<code>", "").replace("</code>", "")
+    assert "1 of them is not on your pages" in part
+    assert "Which row stays, and why" not in part
+    assert part.count("✗ goes") == 2
+    assert "<td>0</td><td>1</td>" in part
+
+
+def test_a_row_that_the_models_pages_hide_has_no_comparison(root: Client, clerk: Client) -> None:
+    make("secret", "locked", "shown")
+
+    for slug, status in (("secret", 404), ("locked", 403)):
+        page(root, f"{slug}/duplicates/")
+        page(clerk, f"{slug}/duplicates/", status=status)
