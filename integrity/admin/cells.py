@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from django.contrib.admin.utils import quote
 from django.db import models
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -46,7 +47,7 @@ def shown(field: models.Field[Any, Any], *, site: str) -> str | Cell:
 def link_to(model: Any, pk: Any, *, site: str) -> SafeString | str:
     """Return a link to a row's page, or its primary key alone where the site has no such page."""
     try:
-        url = reverse(f"{site}:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
+        url = reverse(f"{site}:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(pk)])
     except NoReverseMatch:
         return str(pk)
     return format_html('<a href="{}">{}</a>', url, pk)

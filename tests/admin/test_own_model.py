@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import unescape
 
@@ -83,3 +84,14 @@ def test_a_row_that_the_models_pages_hide_has_no_comparison(root: Client, clerk:
     for slug, status in (("secret", 404), ("locked", 403)):
         page(root, f"{slug}/duplicates/")
         page(clerk, f"{slug}/duplicates/", status=status)
+
+
+def test_a_link_to_a_row_leads_to_that_row_and_to_no_other(root: Client) -> None:
+    make("item_22", 'item"')
+
+    html = page(root, "item_5F22/duplicates/")
+
+    links = re.findall(rf'<a href="{COLOURS}/(\S+/change/)">(\S+)</a>', html)
+    assert sorted(slug for _, slug in links[-2:]) == ['item"', "item_22"]
+    for path, slug in links:
+        assert f"<h2>Colour object ({slug})</h2>" in page(root, path)
