@@ -142,8 +142,9 @@ class DuplicatesMixin(_ModelAdmin):
 
     def _compare(self, rule: DedupeRule) -> Any:
         @admin.display(description="group")
-        def compare(row: Any) -> SafeString:
-            return format_html('<a href="{}">compare</a>', self._url(row.pk, rule))
+        def compare(row: Any) -> SafeString | None:
+            # An empty text has no address, neither here nor among Django's own links.
+            return format_html('<a href="{}">compare</a>', self._url(row.pk, rule)) if row.pk != "" else None
 
         return compare
 

@@ -95,3 +95,13 @@ def test_a_link_to_a_row_leads_to_that_row_and_to_no_other(root: Client) -> None
     assert sorted(slug for _, slug in links[-2:]) == ['item"', "item_22"]
     for path, slug in links:
         assert f"<h2>Colour object ({slug})</h2>" in page(root, path)
+
+
+def test_a_row_without_an_address_spoils_no_list(root: Client) -> None:
+    make("", "last")
+
+    html = page(root, "?duplicates=colours")
+
+    assert "2 colours" in html
+    assert re.findall(r'href="([^"]+)">compare<', html) == [f"{COLOURS}/last/duplicates/?rule=colours"]
+    assert "2 rows of" in page(root, "last/duplicates/")
