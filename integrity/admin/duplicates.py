@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from integrity.admin.access import visible_part
 from integrity.admin.sidebyside import side_by_side
-from integrity.admin.tables import tables_of
+from integrity.admin.tables import has_table
 from integrity.dedupe import DedupeRule, UnknownRow, inspect_group, with_duplicates
 from integrity.dedupe.rule import Key
 from integrity.exceptions import IntegrityAppError
@@ -109,7 +109,7 @@ class DuplicatesMixin(_ModelAdmin):
         if rule is None:
             raise Http404("There is no such rule for this model.")
         using = router.db_for_read(self.model)
-        if self.opts.db_table not in tables_of(request, using=using):
+        if not has_table(request, self.opts.db_table, using=using):
             raise Http404(f"Database {using!r} has no table {self.opts.db_table}.")
         row = self.get_object(request, unquote(object_id))
         if row is None:

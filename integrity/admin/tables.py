@@ -81,7 +81,14 @@ class ReadOnlyAdmin(_ModelAdmin):
         return TemplateResponse(request, template, {**known, **context}, status=status)
 
     def _is_there(self, request: HttpRequest) -> bool:
-        return self.opts.db_table in tables_of(request, using=self.using)
+        return has_table(request, self.opts.db_table, using=self.using)
+
+
+def has_table(request: HttpRequest, table: str, *, using: str) -> bool:
+    """Whether a database has a model's table."""
+    if '"."' in table:  # how a model names a schema that is not searched
+        return bool(get_catalogue(using=using).columns(table))
+    return table in tables_of(request, using=using)
 
 
 def tables_of(request: HttpRequest, *, using: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""A stranger's admin: a model with texts as primary keys, of which staff see what is neither secret nor locked."""
+"""A stranger's admin: colours, of which staff see what is neither secret nor locked, and combs in another schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import path
 
 from integrity.admin import DuplicatesMixin
-from tests.ponies.models import Colour
+from tests.ponies.models import Colour, Comb
 
 site = AdminSite()
 
@@ -27,5 +27,10 @@ class ColourAdmin(DuplicatesMixin):
         return super().has_view_permission(request, obj) and not locked
 
 
+class CombAdmin(DuplicatesMixin):
+    list_display = ("name",)
+
+
 site.register(Colour, ColourAdmin)
+site.register(Comb, CombAdmin)
 urlpatterns = [path("admin/", site.urls)]

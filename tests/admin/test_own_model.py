@@ -15,17 +15,19 @@ from integrity import rules
 from integrity.dedupe import DedupeRule
 from integrity.rules import registry
 from tests.databases import Database
-from tests.ponies.models import Colour, Dye
+from tests.ponies.models import Colour, Comb, Dye
 
 pytestmark = pytest.mark.urls("tests.admin.own_site")
 COLOURS = "/admin/ponies/colour"
 
 
 @pytest.fixture(autouse=True)
-def rule(ponies: Database) -> Iterator[DedupeRule]:
-    """Colours of one name are duplicates; the smallest primary key stays."""
-    yield rules.register(DedupeRule(name="colours", model="ponies.Colour", fields=("name",)))
-    del registry._RULES["colours"]
+def same_names(ponies: Database) -> Iterator[None]:
+    """Colours of one name are duplicates, and so are combs of one name."""
+    rules.register(DedupeRule(name="combs", model="ponies.Comb", fields=("name",)))
+    rules.register(DedupeRule(name="colours", model="ponies.Colour", fields=("name",)))
+    yield
+    del registry._RULES["colours"], registry._RULES["combs"]
 
 
 @pytest.fixture
@@ -105,3 +107,17 @@ def test_a_row_without_an_address_spoils_no_list(root: Client) -> None:
     assert "2 colours" in html
     assert re.findall(r'href="([^"]+)">compare<', html) == [f"{COLOURS}/last/duplicates/?rule=colours"]
     assert "2 rows of" in page(root, "last/duplicates/")
+
+
+def test_rows_of_a_table_in_another_schema_are_compared(root: Client, ponies: Database) -> None:
+    if ponies.vendor == "sqlite":
+        assert root.get("/admin/ponies/comb/1/duplicates/").status_code == 404
+        return
+    Comb.objects.create(name="wide")
+    Comb.objects.create(name="wide")
+
+    html = root.get("/admin/ponies/comb/?duplicates=combs").content.decode()
+    [first, second] = re.findall(r'href="([^"]+)">compare<', html)
+
+    for path in (first, second):
+        assert "2 rows of" in root.get(path).content.decode()

@@ -15,7 +15,7 @@ from tests.ponies.models.belongings import (
 from tests.ponies.models.herd import Pony, Ribbon, Score, Show, ShowPony, Toy
 from tests.ponies.models.inheritance import Animal, Horn, Keeper, RealKeeper, Shift, Unicorn, Vaccination
 from tests.ponies.models.keys import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Slot, Start
-from tests.ponies.models.oddities import Computed, Numbered, Odd, OldNote, Scroll, Seal
+from tests.ponies.models.oddities import Comb, Computed, Numbered, Odd, OldNote, Scroll, Seal
 
 __all__ = [
     "Animal",
@@ -23,6 +23,7 @@ __all__ = [
     "Bridle",
     "Chip",
     "Colour",
+    "Comb",
     "Computed",
     "Contact",
     "Dye",

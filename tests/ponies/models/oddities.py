@@ -72,3 +72,13 @@ class Numbered(models.Model):
     class Meta:
         managed = False
         db_table = "ponies_numbered"
+
+
+class Comb(models.Model):
+    """In another schema, which its name tells the way Django lets it. SQLite has no such table."""
+
+    name = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = 'elsewhere"."comb'
