@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import connection
 
+from integrity.backends.sql import compose
+
 Snapshot = dict[str, list[tuple[Any, ...]]]
 
 
@@ -20,7 +22,7 @@ def snapshot(*, own_books: bool = False) -> Snapshot:
         ]
         found: Snapshot = {}
         for table in sorted(tables):
-            cursor.execute(f'SELECT * FROM "{table}"')
+            cursor.execute(compose("SELECT * FROM {table}", table=table) % ())
             found[table] = sorted((tuple(map(_plain, row)) for row in cursor.fetchall()), key=repr)
         return found
 

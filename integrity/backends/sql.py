@@ -30,6 +30,11 @@ def as_value(name: SQL) -> str:
     return name % ()
 
 
+def relation(name: str) -> str:
+    """The same of the name of a table or index."""
+    return as_value(identifier(name))
+
+
 def literal(text: str) -> SQL:
     """Quote a text where no parameter can stand, as in COMMENT and CREATE FUNCTION."""
     return SQL("'" + text.replace("'", "''").replace("%", "%%") + "'")

@@ -71,6 +71,16 @@ def test_postgresql_holds_what_django_would_have_made(postgres_database: Databas
         drop_tables()
 
 
+def test_a_session_that_quotes_all_identifiers_gets_the_same(postgres_database: Database) -> None:
+    make_table("ours")
+    with connection.cursor() as cursor:
+        cursor.execute("SET quote_all_identifiers = on")
+
+    Change(AddUniqueConstraintOnline("book", make("fields")), table="ours").forwards()
+
+    assert [index.name for index in unique_indexes("ours", connection=connection)] == ["the_one"]
+
+
 def properties(table: str) -> list[tuple[Any, ...]]:
     """What the catalogue holds beside the text of the definitions."""
     with connection.cursor() as cursor:

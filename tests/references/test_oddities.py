@@ -9,7 +9,7 @@ from django.db import connection
 from integrity.dedupe import DedupeRule, InvalidRule, apply_plan, make_plan
 from tests.databases import Database
 from tests.ponies.merging import column, quarantined, rows_of
-from tests.ponies.models import Computed, Numbered, Odd, Pony, Scroll, Seal
+from tests.ponies.models import Computed, Numbered, Odd, Pony, Scroll, Seal, Toy
 from tests.references.conftest import Merge
 
 
@@ -24,6 +24,19 @@ def test_names_with_spaces_percent_signs_quotes_and_keywords(merge: Merge) -> No
     assert (run.removed, run.collisions) == (1, 1)
     assert column("ponies 50% note", "from") == ["%s", "same %"]
     assert [row["it's"] for row in quarantined("ponies select odd")] == ['"%s"']
+
+
+def test_a_quote_in_the_name_of_a_table_that_references(ponies: Database, merge: Merge) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute('CREATE TABLE "a ""pony""" (id bigint PRIMARY KEY, pony bigint REFERENCES ponies_toy)')
+        for number in (1, 2):
+            Toy.objects.create(pk=number, name="ball")
+            cursor.execute('INSERT INTO "a ""pony""" VALUES (%s, %s)', (number, number))
+
+    run = merge(model="ponies.Toy", fields=("name",))
+
+    assert run.removed == 1
+    assert ponies.execute('SELECT pony FROM "a ""pony"""') == [(1,), (1,)]
 
 
 def test_types_that_cannot_be_compared(merge: Merge, ponies: Database) -> None:

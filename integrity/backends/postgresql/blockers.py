@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.rows import PostgreSQLRows
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Sessio
         JOIN pg_catalog.pg_locks AS l ON l.pid = a.pid
         WHERE l.granted AND l.relation = to_regclass(%s) AND a.pid <> pg_backend_pid() ORDER BY 4 DESC
         """,  # noqa: S608 - a constant of this file
-        connection.ops.quote_name(table),
+        relation(table),
     )
 
 

@@ -14,7 +14,7 @@ from integrity.backends.postgresql.blockers import snapshot_holders
 from integrity.backends.postgresql.definition import UniqueIndex, beside, unique_indexes
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import settings
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, compose, relation
 from integrity.backends.uniqueness import NotUnique, Say
 
 _EVERY = 5.0  # seconds between two lines of progress
@@ -48,7 +48,7 @@ def running_builds(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Runn
                 OR b.relid IN (SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass(%s))))
             """
         ),
-        (connection.ops.quote_name(table),) * 2,
+        (relation(table),) * 2,
     )
     return tuple(
         RunningBuild(pid=pid, index=index, phase=phase, done=done, total=total)

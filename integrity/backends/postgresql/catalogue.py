@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import Column, ForeignKey, Index
 from integrity.backends.postgresql.hindrances import hindrance
+from integrity.backends.sql import compose, relation
 
 COLLATION = """COALESCE((
     SELECT ' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(l.collname)
@@ -31,10 +32,6 @@ class PostgreSQLCatalogue:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
 
-    def _regclass(self, table: str) -> str:
-        """The name as PostgreSQL's ``to_regclass`` reads it: quoted, so that case is kept."""
-        return self._connection.ops.quote_name(table)
-
     def tables(self) -> frozenset[str]:
         rows = self._rows(
             """
@@ -55,7 +52,7 @@ class PostgreSQLCatalogue:
             WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum
             """,
-            self._regclass(table),
+            relation(table),
         )
         return tuple(
             Column(name=name, type=kind, nullable=nullable, default=default, generated=generated)
@@ -87,7 +84,7 @@ class PostgreSQLCatalogue:
             WHERE i.indrelid = to_regclass(%s)
             ORDER BY c.relname
             """,  # noqa: S608 - constants of this file
-            self._regclass(table),
+            relation(table),
         )
         return tuple(
             Index(
@@ -127,7 +124,7 @@ class PostgreSQLCatalogue:
             WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{side} = to_regclass(%s)
             ORDER BY k.conrelid::regclass::text, k.conname
             """,  # noqa: S608 - constants of this file
-            self._regclass(table),
+            relation(table),
         )
         return tuple(
             ForeignKey(
@@ -147,7 +144,7 @@ class PostgreSQLCatalogue:
         rows = self._rows(
             "SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal "
             "AND tgenabled <> 'D' ORDER BY tgname",
-            self._regclass(table),
+            relation(table),
         )
         return tuple(name for (name,) in rows)
 
@@ -162,7 +159,7 @@ class PostgreSQLCatalogue:
                    (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid)
                     FROM pg_catalog.pg_constraint AS k JOIN held ON k.confrelid = held.oid)
             """,
-            [self._regclass(table) for table in tables],
+            [relation(table) for table in tables],
         )
         return repr(found)
 
@@ -170,7 +167,7 @@ class PostgreSQLCatalogue:
         return hindrance(table, connection=self._connection)
 
     def row_estimate(self, table: str) -> int:
-        name = self._regclass(table)
+        name = relation(table)
         ((estimate,),) = self._rows(
             """
             SELECT SUM(c.reltuples) FILTER (WHERE c.relkind <> 'p')
@@ -182,7 +179,7 @@ class PostgreSQLCatalogue:
         )
         if estimate is not None and estimate > 0:
             return int(estimate)
-        return int(self._rows(f"SELECT COUNT(*) FROM {name}")[0][0])  # noqa: S608 - a quoted identifier
+        return int(self._rows(compose("SELECT COUNT(*) FROM {table}", table=table))[0][0])
 
 
 def _qualified(oid: str) -> str:

@@ -18,7 +18,7 @@ from django.db.backends.ddl_references import Statement
 from integrity.backends.djangosql import create_statement, raw
 from integrity.backends.postgresql.keys import KeyParts, key_parts
 from integrity.backends.postgresql.rows import PostgreSQLRows
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, compose, relation
 
 _COPY = "integrity_copy"
 
@@ -58,7 +58,7 @@ def unique_indexes(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Uniq
                    substr(pg_get_indexdef(c.oid), length(
                        'CREATE UNIQUE INDEX ' || quote_ident(c.relname)
                        || CASE c.relkind WHEN 'I' THEN ' ON ONLY ' ELSE ' ON ' END
-                       || CASE t.relpersistence WHEN 't' THEN 'pg_temp' ELSE quote_ident(n.nspname) END
+                       || CASE t.relpersistence WHEN 't' THEN quote_ident('pg_temp') ELSE quote_ident(n.nspname) END
                        || '.' || quote_ident(t.relname) || ' USING ') + 1),
                    pg_get_constraintdef(k.oid), i.indisvalid, i.indisready
             FROM pg_catalog.pg_index AS i
@@ -70,7 +70,7 @@ def unique_indexes(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Uniq
             ORDER BY c.relname
             """
         ),
-        (connection.ops.quote_name(table),),
+        (relation(table),),
     )
     return tuple(
         UniqueIndex(name=name, definition=definition, constraint=constraint, valid=valid, ready=ready)

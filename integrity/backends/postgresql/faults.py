@@ -8,6 +8,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.fault import Fault, words
+from integrity.backends.sql import relation
 
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_FUNCTION = "42883"  # operators are functions too
@@ -76,7 +77,7 @@ def _lacking(table: str, connection: BaseDatabaseWrapper) -> tuple[str, tuple[st
                 WHERE NOT has_table_privilege(to_regclass(%s), privilege)
             )
             """,
-            [connection.ops.quote_name(table)],
+            [relation(table)],
         )
         role, privileges = cursor.fetchone()
         return role, tuple(privileges)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import VIEW
+from integrity.backends.sql import relation
 
 
 def hindrance(table: str, *, connection: BaseDatabaseWrapper) -> str:
@@ -31,7 +32,7 @@ def hindrance(table: str, *, connection: BaseDatabaseWrapper) -> str:
                     ))
             FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(%s)
             """,
-            [connection.ops.quote_name(table)],
+            [relation(table)],
         )
         view, heirs, hidden, keys = cursor.fetchone() or (False, None, False, None)
     if view:

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.catalogue import COLLATION
 from integrity.backends.postgresql.rows import PostgreSQLRows
-from integrity.backends.sql import SQL, compose, joined
+from integrity.backends.sql import SQL, compose, joined, relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class KeyParts:
 
 def key_parts(index: str, *, connection: BaseDatabaseWrapper) -> KeyParts:
     """Take a unique index apart, by its name."""
-    rows, index = PostgreSQLRows(connection), connection.ops.quote_name(index)
+    rows, index = PostgreSQLRows(connection), relation(index)
     parts = rows.fetch(
         compose(
             """

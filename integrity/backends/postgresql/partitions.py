@@ -16,7 +16,7 @@ from integrity.backends.postgresql.definition import UniqueIndex, beside
 from integrity.backends.postgresql.preflight import is_partitioned
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, compose, relation
 from integrity.backends.uniqueness import Say
 
 
@@ -108,7 +108,7 @@ def _partitions(table: str, *, connection: BaseDatabaseWrapper) -> tuple[str, ..
             WHERE i.inhparent = to_regclass(%s) ORDER BY 1
             """
         ),
-        (connection.ops.quote_name(table),),
+        (relation(table),),
     )
     return tuple(name for (name,) in found)
 
@@ -123,6 +123,6 @@ def _attached(parent: str, partition: str, *, connection: BaseDatabaseWrapper) -
                                WHERE h.inhparent = to_regclass(%s) AND i.indrelid = to_regclass(%s) AND i.indisvalid)
                 """
             ),
-            (connection.ops.quote_name(parent), connection.ops.quote_name(partition)),
+            (relation(parent), relation(partition)),
         )
     )

@@ -12,7 +12,7 @@ from integrity.backends.postgresql.builds import RunningBuild, running_builds
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.rows import PostgreSQLRows
-from integrity.backends.sql import SQL
+from integrity.backends.sql import SQL, relation
 from integrity.backends.uniqueness import NotUnique
 from integrity.exceptions import IntegrityAppError
 
@@ -51,7 +51,7 @@ class Preflight:
 
 def look(table: str, *, connection: BaseDatabaseWrapper) -> Preflight:
     """Collect it; reads the catalogue only."""
-    rows, catalogue, name = PostgreSQLRows(connection), PostgreSQLCatalogue(connection), _name(connection, table)
+    rows, catalogue, name = PostgreSQLRows(connection), PostgreSQLCatalogue(connection), relation(table)
     size, partitions = rows.fetch(
         SQL(
             """
@@ -93,7 +93,7 @@ def require_possible(found: Preflight, key: KeyParts, *, connection: BaseDatabas
 def is_partitioned(table: str, *, connection: BaseDatabaseWrapper) -> bool:
     """Whether the table itself holds no rows but has partitions."""
     kind = SQL("SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)")
-    return bool(PostgreSQLRows(connection).value(kind, (_name(connection, table),)))
+    return bool(PostgreSQLRows(connection).value(kind, (relation(table),)))
 
 
 def _require_privileges(table: str, *, connection: BaseDatabaseWrapper) -> None:
@@ -106,7 +106,7 @@ def _require_privileges(table: str, *, connection: BaseDatabaseWrapper) -> None:
             WHERE c.oid = to_regclass(%s)
             """
         ),
-        (_name(connection, table),),
+        (relation(table),),
     )[0]
     if not owns:
         raise PrivilegeMissing(
@@ -127,7 +127,7 @@ def _require_partition_key(table: str, key: KeyParts, *, connection: BaseDatabas
             WHERE p.partrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass(%s)))
             """
         ),
-        (_name(connection, table),),
+        (relation(table),),
     )
     for partitioned, definition, columns in found:
         if not set(columns) <= set(key.columns):
@@ -136,7 +136,3 @@ def _require_partition_key(table: str, key: KeyParts, *, connection: BaseDatabas
                 "of that: PostgreSQL enforces uniqueness inside each partition only. Add the partition key to the "
                 "constraint, or keep the key unique in a table of its own."
             )
-
-
-def _name(connection: BaseDatabaseWrapper, table: str) -> str:
-    return str(connection.ops.quote_name(table))

@@ -11,7 +11,7 @@ from integrity.backends.postgresql import builds
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently, settings
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, compose, relation
 from integrity.backends.uniqueness import Say
 from integrity.exceptions import IntegrityAppError
 
@@ -121,7 +121,7 @@ class PostgreSQLSchema:
                 "SELECT pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint "
                 "WHERE conrelid = to_regclass(%s) AND conname = %s AND contype = 'f'"
             ),
-            (self.connection.ops.quote_name(table), name),
+            (relation(table), name),
         )
         return str(found[0][0]) if found else None
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import VIEW, Column, ForeignKey, Index
+from integrity.backends.sql import compose, identifier
 
 _ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", re.IGNORECASE)
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
@@ -122,8 +123,7 @@ class SQLiteCatalogue:
         return VIEW if views else ""
 
     def row_estimate(self, table: str) -> int:
-        quoted = self._connection.ops.quote_name(table)
-        return int(self._rows(f"SELECT COUNT(*) FROM {quoted}")[0][0])  # noqa: S608 - a quoted identifier
+        return int(self._rows(compose("SELECT COUNT(*) FROM {table}", table=table))[0][0])
 
 
 def _of_rowid(key: tuple[str, ...]) -> Index:
@@ -142,7 +142,7 @@ def _key(column: str | None, collation: str, text: str) -> str:
     """A part of a key; its collation is its column's, of which an expression made of it knows nothing."""
     if column is None:
         return text
-    quoted = '"' + column.replace('"', '""') + '"'
+    quoted = identifier(column)
     return quoted if collation == _BINARY else f"{quoted} COLLATE {collation}"
 
 
