@@ -41,11 +41,10 @@ def names() -> list[str]:
 def test_the_rule_of_the_table_removes_duplicates_and_the_constraint_comes(dirty: Database, call: Call) -> None:
     result = call(*ASKED)
 
-    assert (result.code, result.err) == (0, "")
-    assert "removed 25 redundant rows" in result.out
-    assert f"embedding: {NAME} is in place." in result.out
+    assert (result.code, result.out) == (0, f"embedding: {NAME} is in place.\n")
+    assert "removed 25 redundant rows" in result.err
     assert NAME in names()
-    assert "was there already" in call(*ASKED).out
+    assert "was there already" in call(*ASKED).err
 
 
 def test_duplicates_may_be_refused(dirty: Database, call: Call) -> None:
@@ -141,16 +140,45 @@ def unconstrained(model: type[Model]) -> None:
         (("integrity.Embedding", "--constraint", "none"), NAME),
         (("integrity.Embedding", "--key", "colour"), "Choose from"),
         (("integrity.Embedding", "--key", "invocation", "--database", "other"), "no database"),
+        (("integrity.Embedding", "--key", ""), "no field ''"),
+        (("integrity.Embedding", "--key", "invocation,invocation"), "Name each once"),
+        (("integrity.Embedding", "--key", "invocation", "--name", 'a"b'), "Choose another one"),
+        (("integrity.Embedding", "--key", "invocation,started_at", "--name", "run"), "'run' is taken"),
     ],
 )
-def test_bad_input_is_one_clear_line(
-    sqlite_database: Database, call: Call, arguments: tuple[str, ...], message: str
-) -> None:
+def test_bad_input_is_one_clear_line(database: Database, call: Call, arguments: tuple[str, ...], message: str) -> None:
     result = call("add_unique", *arguments)
 
     assert result.code == 2
     assert message in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.usefixtures("postgres_ponies")
+def test_a_type_that_has_no_unique_index_is_refused(call: Call) -> None:
+    result = call("add_unique", "ponies.Scroll", "--key", "body")
+
+    assert result.code == 2
+    assert "data type json has no default operator class" in result.err
+
+
+def test_a_name_that_postgresql_would_cut_is_refused(postgres_database: Database, call: Call) -> None:
+    result = call("add_unique", "integrity.Embedding", "--key", "started_at", "--name", "é" * 32)
+
+    assert result.code == 2
+    assert "no more than 63 bytes" in result.err
+    assert not [name for name in names() if name.startswith("é")]
+
+
+def test_a_key_too_long_for_an_index_is_told_what_to_do(postgres_ponies: Database, call: Call) -> None:
+    noise = "SELECT 1, string_agg(sha256(n::text::bytea)::text, '') FROM generate_series(1, 500) AS n"
+    postgres_ponies.execute(f"INSERT INTO ponies_toy (id, name) {noise}")
+
+    result = call("add_unique", "ponies.Toy", "--key", "name")
+
+    assert result.code == 2
+    assert "MD5" in result.err
+    assert "again" not in result.err
 
 
 def test_sqlite_needs_no_script(sqlite_database: Database, call: Call) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import models, transaction
+from django.db import NotSupportedError, ProgrammingError, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.ddl_references import Statement
 
@@ -19,6 +19,7 @@ from integrity.backends.djangosql import create_statement, raw
 from integrity.backends.postgresql.keys import KeyParts, key_parts
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.sql import SQL, compose, relation
+from integrity.backends.uniqueness import NotUnique
 
 _COPY = "integrity_copy"
 
@@ -90,6 +91,9 @@ def wanted_index(
     """Return the constraint as PostgreSQL would write it, and its key; None where Django does not support it here.
 
     See Note [Asking an empty copy]. Takes ACCESS SHARE on the table.
+
+    Raises:
+        NotUnique: PostgreSQL has no such unique index, or cuts its name.
     """
     statement = create_statement(model=model, constraint=constraint, connection=connection)
     if statement is None:
@@ -99,10 +103,21 @@ def wanted_index(
         rows.execute(
             compose("CREATE TEMPORARY TABLE {copy} (LIKE {table} INCLUDING GENERATED)", copy=_COPY, table=table)
         )
-        rows.execute(raw(_renamed(statement, table)))
+        try:
+            rows.execute(raw(_renamed(statement, table)))
+        except (ProgrammingError, NotSupportedError) as error:
+            said = str(error).splitlines()[0]
+            raise NotUnique(
+                f"PostgreSQL cannot make {constraint.name} on {table!r}: {said}. Change its key."
+            ) from error
         (index,) = unique_indexes(_COPY, connection=connection)
         key = key_parts(beside('pg_temp"."', index.name), connection=connection)
         rows.execute(compose("DROP TABLE pg_temp.{copy}", copy=_COPY))
+    if index.name != constraint.name:
+        raise NotUnique(
+            f"PostgreSQL would cut the name {constraint.name!r} to {index.name!r}: it takes no more than 63 bytes. "
+            "Choose a shorter one."
+        )
     return index, key
 
 

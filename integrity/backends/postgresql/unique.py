@@ -23,11 +23,12 @@ from integrity.backends.postgresql.preflight import is_partitioned, look, requir
 from integrity.backends.postgresql.review import review_of
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently, require_direct_connection, settings
-from integrity.backends.sql import compose
+from integrity.backends.sql import SQL, compose, relation
 from integrity.backends.uniqueness import NotUnique, Outcome, Review, Say, Wanted
 from integrity.exceptions import IntegrityAppError
 
 _TRIES = 3  # builds that meet a duplicate which the guard did not see: one written with triggers switched off
+_TOO_LONG = "54000"  # program_limit_exceeded
 
 
 class PostgreSQLUnique:
@@ -129,6 +130,22 @@ class PostgreSQLUnique:
                 f"{wanted.name!r} on {wanted.table!r} is another one: the database has {found}, the model says "
                 f"{index}. Drop or rename it, then run this again."
             )
+        if found is None and self._is_taken(wanted):
+            raise NotUnique(
+                f"The name {wanted.name!r} is taken, by another relation in the schema of {wanted.table!r} or by "
+                "another constraint of that table. Choose another name for the constraint."
+            )
+
+    def _is_taken(self, wanted: Wanted) -> bool:
+        taken = SQL(
+            """
+            SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c
+                           WHERE c.relname = %s AND c.relnamespace = t.relnamespace)
+                OR EXISTS (SELECT 1 FROM pg_catalog.pg_constraint AS k WHERE k.conname = %s AND k.conrelid = t.oid)
+            FROM pg_catalog.pg_class AS t WHERE t.oid = to_regclass(%s)
+            """
+        )
+        return bool(self.rows.value(taken, (wanted.name, wanted.name, relation(wanted.table))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +162,13 @@ class _Addition:
             guard.set_up(say=self.say)
             self._build_without_duplicates()
             self._close()
-        except BaseException:
+        except BaseException as error:
             self._clear_away()
+            if getattr(error.__cause__, "sqlstate", None) == _TOO_LONG:
+                raise NotUnique(
+                    f"A key of {self.wanted.name} is too long for an index: {str(error).splitlines()[0]}. Shorten it, "
+                    "or make its hash unique: UniqueConstraint(MD5(...))."
+                ) from error
             raise
 
     def _build_without_duplicates(self) -> None:

@@ -41,6 +41,7 @@ class SQLiteUnique:
             found = self._equivalent(wanted, sql)
             if found is not None:
                 return Outcome(name=found.name, accepted=True)
+            self._require_name_free(wanted)
             wanted.begin()
             wanted.remove()
             self.rows.execute(sql)
@@ -83,6 +84,14 @@ class SQLiteUnique:
                     "Drop or rename it, then run again."
                 )
         return None
+
+    def _require_name_free(self, wanted: Wanted) -> None:
+        taken = SQL("SELECT type, tbl_name FROM sqlite_master WHERE lower(name) = lower(%s)")
+        for kind, table in self.rows.fetch(taken, (wanted.name,)):
+            raise NotUnique(
+                f"The name {wanted.name!r} is taken, by the {kind} of that name on {table!r}. "
+                "Choose another name for the constraint."
+            )
 
     def _enforces(self, index: Index, wanted: Wanted, sql: SQL) -> bool:
         """Whether statement or columns say the same; an index of CREATE TABLE's own has no statement."""

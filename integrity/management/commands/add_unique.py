@@ -15,6 +15,8 @@ from integrity.operations.online import add_unique_online
 from integrity.operations.scripts import alembic_script, sql_script
 from integrity.rules import rule_for
 
+_LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
+
 
 class Command(IntegrityCommand):
     help = (
@@ -56,7 +58,7 @@ class Command(IntegrityCommand):
 
     def _say(self, line: str, /) -> None:
         if self.options["verbosity"] > 0:
-            self.stdout.write(line)
+            self.stderr.write(line)
 
 
 def _model(label: str) -> type[models.Model]:
@@ -67,7 +69,7 @@ def _model(label: str) -> type[models.Model]:
 
 
 def _constraint(model: type[models.Model], options: dict[str, Any]) -> models.UniqueConstraint:
-    if options["key"]:
+    if options["key"] is not None:
         return _made(model, options["key"].split(","), options["name"])
     known = {c.name: c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint)}
     if options["constraint"] not in known:
@@ -82,6 +84,13 @@ def _made(model: type[models.Model], names: list[str], name: str) -> models.Uniq
     fields = {field.name: field for field in model._meta.local_concrete_fields}
     unknown = [field for field in names if field not in fields]
     if unknown:
-        raise failure(f"{model._meta.label} has no field {', '.join(unknown)}. Choose from: {', '.join(fields)}.")
+        raise failure(
+            f"{model._meta.label} has no field {', '.join(map(repr, unknown))}. Choose from: {', '.join(fields)}."
+        )
+    if len(set(names)) < len(names):
+        raise failure(f"The key {', '.join(names)} names a field twice. Name each once.")
+    if '"' in name:
+        raise failure(f"The name {name!r} has a quote in it, which Django does not escape. Choose another one.")
     columns = "_".join(str(fields[field].column) for field in names)
-    return models.UniqueConstraint(fields=names, name=name or f"unique_{model._meta.db_table}_{columns}"[:63])
+    default = f"unique_{model._meta.db_table}_{columns}".replace('"', "").encode()[:_LONGEST_NAME]
+    return models.UniqueConstraint(fields=names, name=name or default.decode(errors="ignore"))
