@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps.registry import Apps
+from django.core.exceptions import FieldError
 from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, UniqueConstraint, Value, When
 from django.db.models.expressions import Expression, OrderBy
 
@@ -126,7 +127,12 @@ class Target:
     def _select(self, rows: QuerySet[Any], expressions: dict[str, Any]) -> Query:
         """Compile; annotations get a prefix inside, so that they cannot meet a field of that name."""
         named = {f"integrity_{name}": expression for name, expression in expressions.items()}
-        compiled = rows.annotate(**named).values_list(*named).query.get_compiler(using=self.using)
+        try:
+            compiled = rows.annotate(**named).values_list(*named).query.get_compiler(using=self.using)
+        except FieldError as error:
+            raise InvalidRule(
+                f"The rule {self.rule.name!r} does not fit {self.rule.model}: {error}. Correct the rule."
+            ) from error
         sql, params = compiled.as_sql()
         names = joined(", ", (f"{identifier(f'integrity_{name}')} AS {identifier(name)}" for name in expressions))
         keys = [name for name in expressions if name.startswith("k")]

@@ -59,7 +59,8 @@ class AddUniqueConstraintOnline(AddConstraint):
 
     def describe(self) -> str:
         """Say what both directions do."""
-        return f"Add {self.constraint.name} to {self.model_name} while it is in use; reversing removes it"
+        adding = f"Add {self.constraint.name} to {self.model_name} while it is in use"
+        return "; ".join(filter(None, (adding, self._removal, "reversing removes it")))
 
     def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
         """Vanish before a removal; never become Django's own operation."""
@@ -91,6 +92,8 @@ class AddUniqueConstraintOnline(AddConstraint):
             if site is None:
                 return
             if site.only_print:
+                if self._removal:
+                    schema_editor.collected_sql.append(f"-- before that, {self._removal}")
                 unique = get_unique(using=site.using)
                 schema_editor.collected_sql.extend(unique.script(model=model, constraint=self.constraint))
                 return
@@ -108,6 +111,14 @@ class AddUniqueConstraintOnline(AddConstraint):
         with site_of(self, model=model, state=from_state, schema_editor=schema_editor) as site:
             if site is not None:
                 _remove(site, self.constraint, schema_editor)
+
+    @property
+    def _removal(self) -> str:
+        """What becomes of duplicates, in words; empty where they are refused."""
+        if self.rule is None or self.on_duplicates == "refuse":
+            return ""
+        key = ", ".join(self.constraint.fields or map(str, self.constraint.expressions))
+        return f"redundant rows of ({key}) go to quarantine by the rule {self.rule.name!r}"
 
     def _add(self, site: Site) -> None:
         add_unique_online(

@@ -12,7 +12,7 @@ from django.db.models import Deferrable, Q, UniqueConstraint
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql import builds
-from integrity.dedupe import InvalidRule
+from integrity.dedupe import DedupeRule, InvalidRule, Latest
 from integrity.models import DedupeRun
 from integrity.operations import AddUniqueConstraintOnline, OperationRefused, RemoveUniqueConstraintOnline
 from tests.databases import Database
@@ -47,6 +47,22 @@ def assert_unique() -> None:
     """The database itself refuses a second row with a key that is there."""
     with pytest.raises(Exception, match=r"one_per_shelf|book\.isbn, book\.shelf"):
         insert((90_000, "isbn 1", 1, "", 1))
+
+
+def test_its_description_tells_that_rows_are_removed() -> None:
+    assert "redundant rows of (isbn, shelf) go to quarantine" in add().operation.describe()
+    assert "quarantine" not in add(on_duplicates="refuse").operation.describe()
+
+
+def test_a_rule_that_names_no_field_of_the_model_is_refused(database: Database) -> None:
+    make_table()
+    some_books(3, duplicates=1)
+
+    with pytest.raises(OperationRefused, match=r"does not fit library.Book: Cannot resolve keyword 'nope'"):
+        add(rule=DedupeRule(model="library.Book", fields=("isbn", "shelf"), keep=(Latest("nope"),))).forwards()
+
+    assert names() == []
+    assert_nothing_left_behind()
 
 
 def test_duplicates_go_to_quarantine_and_the_constraint_comes(database: Database) -> None:
@@ -190,6 +206,10 @@ def test_sqlmigrate_prints_the_statements_and_touches_nothing(database: Database
     some_books(5, duplicates=1)
 
     printed = add().sql()
+
+    assert (
+        f"-- before that, redundant rows of (isbn, shelf) go to quarantine by the rule '{KEEP_OLDEST.name}'" in printed
+    )
 
     assert 'one_per_shelf" ON "book" ("isbn", "shelf")' in printed
     assert (len(ids()), names()) == (6, [])
