@@ -14,7 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from integrity.backends.idstorage import IdColumn, IdRepair, IdTable, repair_ids
 from integrity.dedupe.quarantine import quarantine_of
-from integrity.operations.scope import Site, site_of
+from integrity.operations.scope import Site, refusing, site_of
 
 
 class RepairIdStorage(Operation):
@@ -64,7 +64,8 @@ class RepairIdStorage(Operation):
                     tables.append(_id_table(model))
                     last = site
         if last is not None:
-            self._repair(tables, last)
+            with refusing():
+                self._repair(tables, last)
 
     def database_backwards(
         self,

@@ -61,7 +61,7 @@ def site_of(
         OperationRefused: the migration runs in one transaction, or the operation raised an error of ours.
     """
     using, table = schema_editor.connection.alias, model._meta.db_table
-    with _refusing():
+    with refusing():
         ledger = Ledger(table=table, apps=state.apps, using=using)
         if not operation.allow_migrate_model(using, model):
             yield None
@@ -75,7 +75,7 @@ def site_of(
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
     """Turn every foreseeable fault into one that ``migrate`` prints as one clear message."""
     try:
         yield

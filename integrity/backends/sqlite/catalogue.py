@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.base import VIEW, Column, ForeignKey, Index
-from integrity.backends.sql import compose, identifier
+from integrity.backends.sql import compose
 
 _ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", re.IGNORECASE)
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
@@ -142,7 +142,7 @@ def _key(column: str | None, collation: str, text: str) -> str:
     """A part of a key; its collation is its column's, of which an expression made of it knows nothing."""
     if column is None:
         return text
-    quoted = identifier(column)
+    quoted = '"' + column.replace('"', '""') + '"'
     return quoted if collation == _BINARY else f"{quoted} COLLATE {collation}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from integrity.exceptions import IntegrityAppError
 
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\s+|\w+|.""", re.DOTALL)
+_QUOTED = ("'", '"', "`", "[", "--", "/*")
 _AFTER_TYPE = {"CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES"}
 
 
@@ -20,16 +21,27 @@ def tokens(statement: str) -> list[str]:
     return _TOKEN.findall(statement)
 
 
+def require_rowid(statement: str) -> None:
+    """Check that the table of a CREATE TABLE numbers its rows, by which a repair knows them.
+
+    Raises:
+        UnrepairableTable: it does not.
+    """
+    pieces = (piece for piece in tokens(statement) if not piece.startswith(_QUOTED))
+    if re.search(r"\bWITHOUT\s+ROWID\b", "".join(pieces), re.IGNORECASE):
+        raise UnrepairableTable(
+            f"A table WITHOUT ROWID cannot be repaired here: {statement[:80]}. Rebuild it without that, then run again."
+        )
+
+
 def with_types(statement: str, *, name: str, columns: Collection[str], kind: str) -> str:
     """Return CREATE TABLE for ``name`` with the type ``kind`` for these columns.
 
     Raises:
-        UnrepairableTable: a column's definition was not found, or the table has no rowid.
+        UnrepairableTable: a column's definition was not found.
     """
     pieces = tokens(statement)
     start = pieces.index("(")
-    if re.search(r"\bWITHOUT\s+ROWID\b", "".join(pieces[start:]), re.IGNORECASE):
-        raise UnrepairableTable(f"A table WITHOUT ROWID cannot be repaired here: {statement[:80]}")
     wanted = {column.lower() for column in columns}
     out = [f'CREATE TABLE "{name}" (']
     depth, begins, skipping = 1, True, False

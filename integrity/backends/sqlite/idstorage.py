@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity import conf
 from integrity.backends.sql import SQL, columns, compose, joined
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
-from integrity.backends.sqlite.ddl import UnrepairableTable, with_types
+from integrity.backends.sqlite.ddl import UnrepairableTable, require_rowid, with_types
 from integrity.backends.sqlite.iddamage import DamagedRow, Number, Restorer, find_damage
 from integrity.backends.sqlite.idtables import IdRepair, IdTable
 from integrity.backends.sqlite.rows import SQLiteRows
@@ -82,6 +82,7 @@ class _Repair:
         self.nullable = {r.name for r in table.references if r.nullable}
 
     def carry_out(self, faulty: tuple[str, ...], new_id: Callable[[], str]) -> IdRepair:
+        require_rowid(next(sql for kind, sql in self._statements() if kind == "table"))
         count = compose("SELECT COUNT(*) FROM {table}", table=self.table.name)
         before = int(self.rows.value(count))
         damaged = find_damage(self.table, self.rows)
@@ -138,8 +139,7 @@ class _Repair:
 
     def _rebuild(self, faulty: tuple[str, ...]) -> None:
         table, new = self.table.name, f"integrity_rebuilt_{self.table.name}"
-        made = SQL("SELECT type, sql FROM sqlite_master WHERE tbl_name = %s AND sql IS NOT NULL")
-        statements = self.rows.fetch(made, (table,))
+        statements = self._statements()
         (statement,) = (sql for kind, sql in statements if kind == "table")
         written = [c.name for c in SQLiteCatalogue(self.rows.connection).columns(table) if not c.generated]
         text = with_types(statement, name=new, columns=faulty, kind=_SAFE)
@@ -157,6 +157,11 @@ class _Repair:
         for kind, sql in statements:
             if kind in ("index", "trigger"):
                 self.rows.execute(SQL(sql.replace("%", "%%")))
+
+    def _statements(self) -> list[tuple[str, str]]:
+        """What makes the table, its indexes and its triggers, by kind."""
+        made = SQL("SELECT type, sql FROM sqlite_master WHERE tbl_name = %s AND sql IS NOT NULL")
+        return [(kind, sql) for kind, sql in self.rows.fetch(made, (self.table.name,))]
 
     def _write(self, kept: list[DamagedRow], lost: list[DamagedRow]) -> None:
         for row in lost:
