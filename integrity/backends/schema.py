@@ -21,7 +21,11 @@ class Schema(Protocol):
         ...
 
     def create_index(self, table: str, name: str, statement: SQL, *, say: Say) -> None:
-        """Run a CREATE INDEX statement, concurrently where there is such a thing."""
+        """Run a CREATE INDEX statement, concurrently where there is such a thing.
+
+        Raises:
+            PartitionedTable: PostgreSQL cannot on this one.
+        """
         ...
 
     def foreign_key(self, table: str, name: str) -> str | None:

@@ -26,6 +26,7 @@ def build_indexes(plan_id: int, *, apps: Apps, using: str, say: Say) -> PlanSumm
 
     Raises:
         UnknownPlan: there is no such plan.
+        PartitionedTable: the index would be on a partitioned table; what was built before stays.
     """
     plan = load_plan(plan_id, apps=apps, using=using)
     _, stages = stages_of(plan)

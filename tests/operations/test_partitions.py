@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.db.migrations.operations import AddConstraint
-from django.db.models import Deferrable, Q, UniqueConstraint
+from django.db.models import Deferrable, Index, Q, UniqueConstraint
 
 from integrity.backends.postgresql.definition import unique_indexes
 from integrity.dedupe import DedupeRule
-from integrity.operations import AddUniqueConstraintOnline, OperationRefused
+from integrity.operations import AddIndexIfMissing, AddUniqueConstraintOnline, OperationRefused
 from tests.databases import Database
 from tests.operations.books import KEEP_OLDEST, KEY, Change, insert
 
@@ -45,6 +45,17 @@ def found(table: str) -> list[tuple[str, str | None, bool]]:
         for part in ("", "_1", "_2", "_rest", "_3")
         for index in unique_indexes(f"{table}{part}", connection=connection)
     ]
+
+
+def test_a_plain_index_is_refused_until_its_owner_has_built_it(postgres_database: Database) -> None:
+    make_partitioned()
+    adding = Change(AddIndexIfMissing("book", Index(fields=["isbn"], name="by_isbn")))
+
+    with pytest.raises(OperationRefused, match=r"Create 'by_isbn' ON ONLY it"):
+        adding.forwards()
+
+    postgres_database.execute("CREATE INDEX by_isbn ON book (isbn)")
+    adding.forwards()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql import builds
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
+from integrity.backends.postgresql.preflight import is_partitioned
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently, settings
 from integrity.backends.sql import SQL, compose, relation
@@ -21,6 +22,10 @@ _TAIL = re.compile(r"((?: DEFERRABLE.*)?)( NOT VALID)?$")
 
 class OrphansFound(IntegrityAppError):
     """Rows reference what is not there, so that a foreign key cannot be checked."""
+
+
+class PartitionedTable(IntegrityAppError):
+    """An index is to be built on a table that has partitions."""
 
 
 class PostgreSQLSchema:
@@ -38,6 +43,12 @@ class PostgreSQLSchema:
         found = next((index for index in self.catalogue.indexes(table) if index.name == name), None)
         if found is not None and found.valid:
             return
+        if is_partitioned(table, connection=self.connection):
+            raise PartitionedTable(
+                f"The table {table!r} is partitioned, and PostgreSQL builds no index on such a table concurrently. "
+                f"Create {name!r} ON ONLY it, build the same concurrently on each partition, and attach these with "
+                "ALTER INDEX ... ATTACH PARTITION; then run this again."
+            )
         if found is not None:
             builds.drop(table, name, connection=self.connection)
         concurrently = re.sub(r"^(CREATE (?:UNIQUE )?INDEX)(?! CONCURRENTLY)", r"\1 CONCURRENTLY", statement)
