@@ -132,6 +132,15 @@ def shapes(table: str) -> list[str]:
     return [re.sub(r'INDEX "[^"]*" ON "\w+"', "", index.definition) for index in found if index.definition]
 
 
+def test_the_columns_in_another_order_are_another_constraint(database: Database) -> None:
+    make_table()
+    Change(AddUniqueConstraintOnline("book", make("other order", name="of_the_owner"))).forwards()
+
+    Change(AddUniqueConstraintOnline("book", make("fields"))).forwards()
+
+    assert {"of_the_owner", "the_one"} <= {*indexes()}
+
+
 @pytest.mark.slow
 def test_what_an_owner_made_so_is_accepted(database: Database, subtests: pytest.Subtests) -> None:
     for variant in ALL:
