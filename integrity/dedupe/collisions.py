@@ -8,27 +8,34 @@ key. To see what an index would say, it is asked about an *image* of the rows: t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from integrity.backends import Index, get_catalogue
+from integrity.backends import Catalogue, Index, get_catalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, numbered, on
 from integrity.dedupe.stages import Stage
 
 _COLLATE = re.compile(r"\bCOLLATE\b", re.IGNORECASE)
+Generated = Mapping[str, str | None]
+"""The columns that the database computes, with their expressions, where the catalogue knows them."""
 
 
-def mark_collisions(stage: Stage, indexes: Sequence[Index], *, root: Stage, rows: Rows) -> None:
-    """Mark as removed the staged rows that would not be unique after the move, each with the row it yields to.
-
-    ``indexes`` are those of the stage's table.
-    """
+def mark_collisions(stage: Stage, catalogue: Catalogue, *, root: Stage, rows: Rows) -> None:
+    """Mark as removed the staged rows that would not be unique after the move, each with the row it yields to."""
     changing = {column for reference in stage.plain for column in reference.columns}
-    for index in indexes:
-        plain = set(index.columns) if None not in index.columns and index.predicate is None else None
-        if index.unique and index.valid and (plain is None or changing & plain):
-            _mark(stage, index, root=root, rows=rows)
+    generated = {column.name: column.default for column in catalogue.columns(stage.table) if column.generated}
+    for index in catalogue.indexes(stage.table):
+        plain = _plain(index, generated)
+        if index.unique and index.valid and (plain is None or changing & set(plain)):
+            _mark(stage, index, generated, root=root, rows=rows)
     _follow_heirs(stage, rows)
+
+
+def _plain(index: Index, generated: Generated) -> list[str] | None:
+    """The index's columns where nothing else decides what it says of a row; else None."""
+    columns = [column for column in index.columns if column is not None and column not in generated]
+    by_value = not any(_COLLATE.search(part) for part in index.keys)
+    return columns if by_value and len(columns) == len(index.columns) and index.predicate is None else None
 
 
 def frees_keys(stage: Stage, *, using: str) -> bool:
@@ -44,7 +51,7 @@ def frees_keys(stage: Stage, *, using: str) -> bool:
     return unique and all(key.deferrable and key.on_delete == "NO ACTION" for key in own)
 
 
-def _mark(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> None:
+def _mark(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows: Rows) -> None:
     """One index: rank the rows that share a key in the image; all but the first are removed."""
     k = numbered("integrity_k", len(index.keys))
     where = [SQL(f"({_text(index.predicate)})")] if index.predicate else []
@@ -53,7 +60,7 @@ def _mark(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> None:
     keyed = compose(
         "SELECT i.*, {keys} FROM ({image}) AS i",
         keys=joined(", ", (f"{_text(key)} AS {name}" for key, name in zip(index.keys, k, strict=True))),
-        image=_image(stage, index, root=root, rows=rows),
+        image=_image(stage, index, generated, root=root, rows=rows),
     )
     rows.execute(
         compose(
@@ -89,12 +96,15 @@ def _text(sql: str | None) -> str:
     return (sql or "").replace("%", "%%")
 
 
-def _image(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> SQL:
+def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows: Rows) -> SQL:
     """The rows that may meet, with all columns as they will be, under the columns' own names.
 
     These are the staged rows that move, and the rows that stand still: all others of the table, of which those can
-    matter that hold a key, or at least a reference, which a moving row will take.
+    matter that hold a key, or at least a reference, which a moving row will take. What the database computes is
+    computed from the columns as they will be; where its expression is unknown, it stands as it is.
     """
+    computed = {name: expression for name, expression in generated.items() if expression}
+    names = (*stage.columns, *(name for name in generated if name not in computed))
     own = joined(", ", (compose("c.{a} AS {b}", a=a, b=b) for a, b in zip(stage.pk, _own(stage), strict=True)))
     moving = compose(
         """
@@ -103,9 +113,7 @@ def _image(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> SQL:
         FROM {stage} AS st JOIN {table} AS c ON {same} WHERE st.action = 'repoint'
         """,
         own=own,
-        values=joined(
-            ", ", (compose("{value} AS {name}", value=_new_value(stage, name), name=name) for name in stage.columns)
-        ),
+        values=joined(", ", (compose("{value} AS {name}", value=_new_value(stage, name), name=name) for name in names)),
         changes=joined(" OR ", (compose("st.{new} IS NOT NULL", new=r.new[0]) for r in stage.plain)),
         fp=rows.fingerprint(stage.table, stage.columns, alias="c"),
         stage=stage.name,
@@ -118,8 +126,8 @@ def _image(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> SQL:
         LEFT JOIN {stage} AS st ON {same_stage} WHERE st.{p1} IS NULL {staying}
         """,
         own=own,
-        values=columns(stage.columns, of="c"),
-        reached=_reached(stage, index),
+        values=columns(names, of="c"),
+        reached=_reached(stage, _plain(index, generated) if index.nulls_distinct else None),
         table=stage.table,
         same_row=on("c", stage.pk, "a", stage.pk),
         stage=stage.name,
@@ -127,14 +135,17 @@ def _image(stage: Stage, index: Index, *, root: Stage, rows: Rows) -> SQL:
         p1=stage.p[0],
         staying=_not_removed_by_root(stage, root),
     )
-    return compose("{moving} UNION ALL {standing}", moving=moving, standing=standing)
+    return compose(
+        "SELECT j.* {computed} FROM ({moving} UNION ALL {standing}) AS j",
+        computed=joined("", (compose(", {e} AS {n}", e=SQL(_text(e)), n=n) for n, e in computed.items())),
+        moving=moving,
+        standing=standing,
+    )
 
 
-def _reached(stage: Stage, index: Index) -> SQL:
-    """Primary keys of rows that a moving row may meet under an index."""
-    key = [column for column in index.columns if column is not None]
-    as_columns = len(key) == len(index.columns) and not any(_COLLATE.search(part) for part in index.keys)
-    if as_columns and index.predicate is None and index.nulls_distinct:
+def _reached(stage: Stage, key: Sequence[str] | None) -> SQL:
+    """Primary keys of rows that a moving row may meet under an index on these columns; None for any other index."""
+    if key is not None:
         return _sharing(stage, key, [_new_value(stage, column) for column in key])
     return joined(
         " UNION ",

@@ -91,7 +91,7 @@ class Following:
         self._rows.create_as(stage.name, select_referencing(stage, sources, root=self.root, rows=self._rows))
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
-        mark_collisions(stage, self._catalogue.indexes(table), root=self.root, rows=self._rows)
+        mark_collisions(stage, self._catalogue, root=self.root, rows=self._rows)
         if table == self.root.table:
             self._refuse_own_collisions(stage)
         old, self.stages[table] = self.stages.get(table), stage
