@@ -152,7 +152,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
     """Bring a rule to a database.
 
     Raises:
-        InvalidRule: the registry has no such model, or the rule does not fit it.
+        InvalidRule: the registry has no such model, the rule does not fit it, or it lacks the table's primary key.
         MissingTable: the table, or one of the model's columns, is absent.
         UntreatableTable: its rows are not its own, or not all in sight.
         NoPrimaryKey: the table has none.
@@ -170,6 +170,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
         )
     _check_columns(rule, model, {column.name for column in found})
     pk = primary_key_of(table, catalogue=catalogue)
+    _require_fields_of_key(rule, model, pk)
     check_policies(rule, apps=apps, using=using)
     return Target(
         rule=rule,
@@ -200,6 +201,15 @@ def _check_columns(rule: DedupeRule, model: Any, have: Iterable[str]) -> None:
         raise MissingTable(
             f"Table {model._meta.db_table!r} lacks column {', '.join(map(repr, missing))} that {rule.model} names. "
             "Add it, or run `manage.py migrate integrity` to see all that differs."
+        )
+
+
+def _require_fields_of_key(rule: DedupeRule, model: Any, pk: Sequence[str]) -> None:
+    own = {field.column for field in model._meta.concrete_fields}
+    if unknown := [column for column in pk if column not in own]:
+        raise InvalidRule(
+            f"The primary key of table {model._meta.db_table!r} is ({', '.join(pk)}), and {rule.model} has no field "
+            f"for {unknown[0]!r}, so it cannot tell rows apart as the database does. Add the field to the model."
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from integrity.dedupe import DedupeRule, make_plan
+from integrity.dedupe import DedupeRule, InvalidRule, make_plan
 from integrity.dedupe.tables import UntreatableTable
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, twins
@@ -92,3 +92,10 @@ def test_a_view(ponies: Database) -> None:
     replace_notes(ponies, "CREATE VIEW ponies_oldnote AS SELECT id, id AS pony_id, name AS text FROM ponies_pony")
 
     refused(NOTES, "'ponies_oldnote' is a view")
+
+
+def test_a_primary_key_that_the_model_does_not_know(ponies: Database) -> None:
+    replace_notes(ponies, "CREATE TABLE ponies_oldnote (uid int PRIMARY KEY, id int UNIQUE, pony_id int, text text)")
+
+    with pytest.raises(InvalidRule, match=r"is \(uid\), and ponies.OldNote has no field for 'uid'"):
+        make_plan(NOTES, apps=apps, using="default")
