@@ -24,5 +24,5 @@ def explain(error: DatabaseError | InterfaceError, *, using: str) -> Fault | Non
 
 
 def lacks_operation(error: DatabaseError) -> bool:
-    """Whether a column's type has no such operator or function: in PostgreSQL, json no equality, uuid no maximum."""
-    return getattr(error.__cause__, "sqlstate", None) == postgresql.UNDEFINED_FUNCTION
+    """Whether a column's type has no such operator or function: in PostgreSQL, json no equality, text no elements."""
+    return getattr(error.__cause__, "sqlstate", None) in postgresql.NO_OPERATION

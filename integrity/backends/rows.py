@@ -67,7 +67,10 @@ class Rows(Statements):
 
     @abstractmethod
     def replaced(self, of: SQL, column: str, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
-        """The array or document with each id ``p1`` of ``pairs`` replaced by ``s1``, and no id written twice."""
+        """The array or document with each id ``p1`` of ``pairs`` replaced by ``s1``, and no id written twice.
+
+        NULL where that would change its shape.
+        """
 
     @abstractmethod
     def place(self, alias: str) -> SQL:

@@ -22,6 +22,7 @@ from integrity.dedupe.referencing import select_referencing
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.tables import primary_key_of
+from integrity.dedupe.types import types_allow
 from integrity.exceptions import IntegrityAppError
 
 _MOST_PASSES = 20
@@ -50,6 +51,7 @@ class Following:
         Raises:
             UntreatableTable: the rows of a referencing table are not its own, or not all in sight.
             NoPrimaryKey: a referencing table has none.
+            InvalidRule: the rule says that ids are inside a column whose type cannot hold them.
             EndlessMerge: collisions kept causing collisions.
         """
         waiting = list(dict.fromkeys(r.table for r in self._plain(self.root.table)))
@@ -177,12 +179,14 @@ class Following:
         """Stage the rows of one column that holds ids inside an array or a document."""
         stage = self._named(reference.table, [reference])
         self._rows.drop(stage.name)
-        self._rows.create_as(
-            stage.name, select_embedded(stage, self.root, beside=self.stages.get(stage.table), rows=self._rows)
-        )
+        query = select_embedded(stage, self.root, beside=self.stages.get(stage.table), rows=self._rows)
+        with types_allow(self._rule):
+            self._rows.create_as(stage.name, query)
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         if stage.references[0].policy == REFUSE:
             self._refuse(stage, "1 = 1", f"the rule refuses to change {reference.label}")
+        shapeless = f"{stage.references[0].new[0]} IS NULL"
+        self._refuse(stage, shapeless, f"an array of {reference.label} has a shape that would be lost")
         self.stages[f"{reference.table}.{reference.columns[0]}"] = stage
 
 

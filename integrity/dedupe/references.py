@@ -97,7 +97,7 @@ def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None, catalogue:
     yield from _to_models(table, apps)
     yield from _generic_foreign_keys(table, apps, using=using)
     if rule is not None:
-        yield from _declared(table, rule, apps, using)
+        yield from _declared(table, rule, apps, using, catalogue)
 
 
 def _to_models(table: str, apps: Apps) -> Iterator[Reference]:
@@ -179,13 +179,18 @@ def _content_types(table: str, apps: Apps, *, using: str) -> set[int]:
     return {row.pk for row in rows if (row.app_label, row.model) in names}
 
 
-def _declared(table: str, rule: DedupeRule, apps: Apps, using: str) -> Iterator[Reference]:
+def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: Catalogue) -> Iterator[Reference]:
     """References that only the rule knows; they point at the rule's own table."""
     model: Any = apps.get_model(rule.model)
     if _table_of(model) != table:
         return
     for soft in rule.soft_references:
         source, column = soft_column(soft, apps, using)
+        if soft.inside and catalogue.primary_key(table) != (model._meta.pk.column,):
+            raise InvalidRule(
+                f"The rule for {rule.model} declares ids inside {soft.source}.{soft.field}, but the primary key of "
+                f"table {table!r} is not {model._meta.pk.name!r} alone, so an id may not be that of one row."
+            )
         reference = Reference(
             table=source,
             columns=(column,),

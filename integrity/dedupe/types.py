@@ -13,7 +13,7 @@ from integrity.dedupe.rule import DedupeRule, InvalidRule
 
 @contextmanager
 def types_allow(rule: DedupeRule) -> Iterator[None]:
-    """Say of a statement that compares, orders or sums columns that the rule asks for what their types cannot.
+    """Say of a statement that compares, orders, sums or looks into columns that their types do not allow it.
 
     Raises:
         InvalidRule: the database has no such operator or function.
@@ -25,6 +25,6 @@ def types_allow(rule: DedupeRule) -> Iterator[None]:
             raise
         said = str(error).splitlines()[0]
         raise InvalidRule(
-            f"Rule {rule.name}: the database cannot do that with a column of this type: {said}. "
-            "Leave the column out of key, ordering and merge."
+            f"Rule {rule.name} asks for what the type of a column does not allow: {said}. "
+            "Leave that column out, or change its type."
         ) from error

@@ -24,16 +24,20 @@ def holds(value: SQL, *, inside: str, path: Sequence[str], id: SQL) -> SQL:
 
 
 def replaced(value: SQL, *, inside: str, path: Sequence[str], pairs: SQL) -> SQL:
-    """The value with each id ``p1`` of ``pairs`` replaced by its ``s1``, unless that stands there already."""
+    """The value with each id ``p1`` of ``pairs`` replaced by its ``s1``, unless that stands there already.
+
+    NULL for an array of several dimensions, or one that is not numbered from 1: it would lose its shape.
+    """
     if inside == "array":
         return compose(
             """
-            (SELECT array_agg(x.v ORDER BY x.n) FROM (
+            (CASE WHEN array_ndims({value}) = 1 AND array_lower({value}, 1) = 1 THEN (
+                SELECT array_agg(x.v ORDER BY x.n) FROM (
                 SELECT b.*, ROW_NUMBER() OVER (PARTITION BY b.v ORDER BY b.mapped, b.n) AS place FROM (
                     SELECT COALESCE(m.s1, e.v) AS v, e.n, m.s1 IS NOT NULL AS mapped
                     FROM unnest({value}) WITH ORDINALITY AS e (v, n) LEFT JOIN {pairs} AS m ON m.p1 = e.v
                 ) AS b
-            ) AS x WHERE NOT x.mapped OR x.place = 1)
+            ) AS x WHERE NOT x.mapped OR x.place = 1) END)
             """,
             value=value,
             pairs=pairs,

@@ -1,0 +1,60 @@
+"""Ids that only the rule knows to be references: inside arrays and documents."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+
+from integrity.dedupe import DedupeRule, InvalidRule, SoftReference, make_plan
+from tests.databases import Database
+from tests.ponies.merging import merge, twins
+from tests.ponies.models import Pony
+
+
+def herd(inside: str) -> DedupeRule:
+    """A rule for ponies whose ids are inside ``herd.members``."""
+    members = SoftReference(source="herd", field="members", inside=inside)
+    return DedupeRule(model="ponies.Pony", fields=("name",), soft_references=(members,))
+
+
+def test_an_id_in_an_array_follows(postgres_ponies: Database) -> None:
+    twins()
+    postgres_ponies.execute("CREATE TABLE herd (id int PRIMARY KEY, members bigint[])")
+    postgres_ponies.execute("INSERT INTO herd VALUES (1, '{2,7}'), (2, '{}'), (3, NULL)")
+
+    run = merge(herd("array"))
+
+    assert (run.removed, run.refused) == (1, ())
+    assert postgres_ponies.execute("SELECT members FROM herd ORDER BY id") == [([1, 7],), ([],), (None,)]
+
+
+@pytest.mark.parametrize("members", ["{{2,7},{3,4}}", "[0:1]={2,7}"])
+def test_an_array_whose_shape_would_be_lost_is_left_alone_with_its_group(
+    postgres_ponies: Database, members: str
+) -> None:
+    twins()
+    postgres_ponies.execute("CREATE TABLE herd (id int PRIMARY KEY, members bigint[])")
+    postgres_ponies.execute("INSERT INTO herd VALUES (1, %s)", [members])
+
+    run = merge(herd("array"))
+
+    assert [refusal.reason for refusal in run.refused] == ["an array of herd.members has a shape that would be lost"]
+    assert postgres_ponies.execute("SELECT members::text FROM herd") == [(members,)]
+    assert Pony.all_objects.count() == 2
+
+
+@pytest.mark.parametrize(("kind", "inside"), [("text[]", "array"), ("bigint", "array"), ("json", "json")])
+def test_a_column_that_cannot_hold_ids_so_is_refused(postgres_ponies: Database, kind: str, inside: str) -> None:
+    postgres_ponies.execute(f"CREATE TABLE herd (id int PRIMARY KEY, members {kind})")
+
+    with pytest.raises(InvalidRule, match="asks for what the type of a column does not allow"):
+        make_plan(herd(inside), apps=apps, using="default")
+
+
+def test_ids_inside_a_column_are_those_of_the_primary_key(postgres_ponies: Database) -> None:
+    postgres_ponies.execute("CREATE TABLE herd (id int PRIMARY KEY, members bigint[])")
+    postgres_ponies.execute("ALTER TABLE ponies_pony DROP CONSTRAINT ponies_pony_pkey CASCADE")
+    postgres_ponies.execute("ALTER TABLE ponies_pony ADD PRIMARY KEY (name, id)")
+
+    with pytest.raises(InvalidRule, match="'ponies_pony' is not 'id' alone"):
+        make_plan(herd("array"), apps=apps, using="default")
