@@ -77,6 +77,10 @@ class Catalogue(Protocol):
         """Names of all ordinary and partitioned tables; on PostgreSQL, those on the search path."""
         ...
 
+    def name_of(self, table: str) -> str:
+        """The name that the other answers use for a table: without its schema where the search path finds it."""
+        ...
+
     def columns(self, table: str) -> tuple[Column, ...]:
         """Columns in table order; empty where the table is absent."""
         ...

@@ -12,6 +12,7 @@ class RememberedCatalogue:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._tables = cache(catalogue.tables)
+        self._name_of = cache(catalogue.name_of)
         self._columns = cache(catalogue.columns)
         self._primary_key = cache(catalogue.primary_key)
         self._indexes = cache(catalogue.indexes)
@@ -23,6 +24,9 @@ class RememberedCatalogue:
 
     def tables(self) -> frozenset[str]:
         return self._tables()
+
+    def name_of(self, table: str) -> str:
+        return self._name_of(table)
 
     def columns(self, table: str) -> tuple[Column, ...]:
         return self._columns(table)

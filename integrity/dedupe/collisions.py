@@ -47,7 +47,8 @@ def frees_keys(stage: Stage, *, using: str) -> bool:
     catalogue = get_catalogue(using=using)
     moving = {column for reference in stage.plain for column in reference.columns}
     unique = any(index.unique and moving & {*index.columns} for index in catalogue.indexes(stage.table))
-    own = [key for key in catalogue.foreign_keys(stage.table) if key.target_table == stage.table]
+    itself = catalogue.name_of(stage.table)
+    own = [key for key in catalogue.foreign_keys(stage.table) if key.target_table == itself]
     return unique and all(key.deferrable and key.on_delete == "NO ACTION" for key in own)
 
 

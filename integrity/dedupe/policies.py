@@ -16,7 +16,7 @@ def check_policies(rule: DedupeRule, *, apps: Apps, using: str) -> None:
         InvalidRule: the rule has a policy for what is no reference.
     """
     for label in rule.references:
-        table = label.rpartition(".")[0]
+        table = get_catalogue(using=using).name_of(label.rpartition(".")[0])
         known = sorted(_labels(table, rule, apps=apps, using=using))
         if label not in known:
             raise InvalidRule(
@@ -28,8 +28,9 @@ def check_policies(rule: DedupeRule, *, apps: Apps, using: str) -> None:
 def _labels(table: str, rule: DedupeRule, *, apps: Apps, using: str) -> set[str]:
     """``table.column`` of each foreign key and each generic one, known to the database, to a model, or to the rule."""
     of_models = [*foreign_keys_of_models(apps), *(ids for _, ids in generic_keys_of_models(apps))]
-    names = {key.columns for key in get_catalogue(using=using).foreign_keys(table)}
-    names |= {(str(field.column),) for field in of_models if field.model._meta.db_table == table}
+    catalogue = get_catalogue(using=using)
+    names = {key.columns for key in catalogue.foreign_keys(table)}
+    names |= {(str(field.column),) for field in of_models if catalogue.name_of(field.model._meta.db_table) == table}
     declared = (soft_column(soft, apps, using) for soft in rule.soft_references)
-    names |= {(column,) for source, column in declared if source == table}
+    names |= {(column,) for source, column in declared if catalogue.name_of(source) == table}
     return {f"{table}.{','.join(columns)}" for columns in names}

@@ -94,15 +94,15 @@ def _all(table: str, apps: Apps, using: str, rule: DedupeRule | None, catalogue:
             target_columns=key.target_columns,
             declared=True,
         )
-    yield from _to_models(table, apps)
-    yield from _generic_foreign_keys(table, apps, using=using)
+    yield from _to_models(table, apps, catalogue)
+    yield from _generic_foreign_keys(table, apps, catalogue, using=using)
     if rule is not None:
         yield from _declared(table, rule, apps, using, catalogue)
 
 
-def _to_models(table: str, apps: Apps) -> Iterator[Reference]:
+def _to_models(table: str, apps: Apps, catalogue: Catalogue) -> Iterator[Reference]:
     for field in foreign_keys_of_models(apps):
-        if _table_of(field.remote_field.model) == table:
+        if _is_of(field.remote_field.model, table, catalogue):
             yield Reference(
                 table=field.model._meta.db_table,
                 columns=(str(field.column),),
@@ -117,11 +117,12 @@ def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
         yield from (field for field in model._meta.local_concrete_fields if isinstance(field, DjangoForeignKey))
 
 
-def _generic_foreign_keys(table: str, apps: Apps, *, using: str) -> Iterator[Reference]:
-    types = _content_types(table, apps, using=using)
+def _generic_foreign_keys(table: str, apps: Apps, catalogue: Catalogue, *, using: str) -> Iterator[Reference]:
+    models = [model for model in apps.get_models() if _is_of(model, table, catalogue)]
+    types = _content_types(models, apps, using=using)
     if not types:
         return
-    pk: Any = next(m for m in apps.get_models() if _table_of(m) == table and not m._meta.proxy)._meta.pk
+    pk: Any = next(model for model in models if not model._meta.proxy)._meta.pk
     if pk.column is None:
         return  # Django has no generic foreign keys to composite primary keys
     for type_field, id_field in generic_keys_of_models(apps):
@@ -159,8 +160,8 @@ def _can_hold(ids: Any, pk: Any) -> bool:
     return all(isinstance(pk, kind) for kind in (IntegerField, UUIDField) if isinstance(ids, kind))
 
 
-def _content_types(table: str, apps: Apps, *, using: str) -> set[int]:
-    """Ids of the content types of all models of a table, proxies included; none where there are none.
+def _content_types(models: list[Any], apps: Apps, *, using: str) -> set[int]:
+    """Ids of the content types of models; none where there are none.
 
     They are those of the same database, as Django stores them, or else of the one that content types are kept in.
     """
@@ -174,7 +175,7 @@ def _content_types(table: str, apps: Apps, *, using: str) -> set[int]:
     )
     if alias is None:
         return set()
-    names = {(m._meta.app_label, m._meta.model_name) for m in apps.get_models() if _table_of(m) == table}
+    names = {(m._meta.app_label, m._meta.model_name) for m in models}
     rows = content_types._base_manager.using(alias).filter(app_label__in={label for label, _ in names})
     return {row.pk for row in rows if (row.app_label, row.model) in names}
 
@@ -182,7 +183,7 @@ def _content_types(table: str, apps: Apps, *, using: str) -> set[int]:
 def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: Catalogue) -> Iterator[Reference]:
     """References that only the rule knows; they point at the rule's own table."""
     model: Any = apps.get_model(rule.model)
-    if _table_of(model) != table:
+    if not _is_of(model, table, catalogue):
         return
     for soft in rule.soft_references:
         source, column = soft_column(soft, apps, using)
@@ -221,13 +222,18 @@ def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
 
 
 def _as_spelt(reference: Reference, catalogue: Catalogue, *, fold: Callable[[str], str]) -> Reference | None:
-    """The same with columns spelt as the database does; None where its table lacks one of them."""
+    """The same with names spelt as the database does; None where its table lacks one of them.
+
+    A table that references itself keeps the name that it was asked about by.
+    """
+    name = catalogue.name_of(reference.table)
     own = {fold(c.name): c.name for c in catalogue.columns(reference.table)}
     target = {fold(c.name): c.name for c in catalogue.columns(reference.target_table)}
     if not own.keys() >= set(map(fold, reference.columns)):
         return None
     return replace(
         reference,
+        table=reference.target_table if name == catalogue.name_of(reference.target_table) else name,
         columns=tuple(own[fold(c)] for c in reference.columns),
         # SQLite lets a key point at a column that is gone.
         target_columns=tuple(target.get(fold(c), c) for c in reference.target_columns),
@@ -258,5 +264,5 @@ def _with_policy(reference: Reference, rule: DedupeRule | None) -> Reference:
     return replace(reference, policy=rule.references.get(reference.label, reference.policy))
 
 
-def _table_of(model: Any) -> str:
-    return str(model._meta.concrete_model._meta.db_table)
+def _is_of(model: Any, table: str, catalogue: Catalogue) -> bool:
+    return catalogue.name_of(model._meta.concrete_model._meta.db_table) == catalogue.name_of(table)

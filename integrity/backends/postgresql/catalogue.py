@@ -42,6 +42,12 @@ class PostgreSQLCatalogue:
         )
         return frozenset(name for (name,) in rows)
 
+    def name_of(self, table: str) -> str:
+        if '"."' not in table:
+            return table
+        ((name,),) = self._rows(f"SELECT {_qualified('to_regclass(%s)')}", self._regclass(table))
+        return str(name or table)
+
     def columns(self, table: str) -> tuple[Column, ...]:
         rows = self._rows(
             """

@@ -32,6 +32,9 @@ class SQLiteCatalogue:
         rows = self._rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%%'")
         return frozenset(name for (name,) in rows)
 
+    def name_of(self, table: str) -> str:
+        return table
+
     def columns(self, table: str) -> tuple[Column, ...]:
         # `hidden` is 2 or 3 for generated columns; 1 marks the hidden columns of virtual tables.
         rows = self._rows(
