@@ -102,6 +102,8 @@ def print_undo(console: Console, undone: UndoSummary, *, dry_run: bool) -> None:
     else:
         outcome = f"put back {plural(undone.restored, 'row')} and {plural(undone.repointed, 'reference')}"
     console.print(f"Run {undone.run} ({undone.state}): {outcome}.")
+    for kept in undone.kept:
+        console.print(f"Note: {kept}.")
     _print_refusals(console, undone.refused)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.apps import apps
 from django.db import connection, models
 
 from integrity.dedupe import DedupeRule, OrderByFields, UndoSummary, undo_run
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import merge, rows_of, twins
 from tests.ponies.models import Pony, SecretNote
@@ -127,6 +129,17 @@ def test_values_of_a_column_that_was_dropped_stay_in_quarantine(ponies: Database
     assert "without foaled" in undone.kept[0]
     assert sorted(rows()) == [1, 2]
     assert [row["foaled"] for row in rows_of("integrity_quarantine_ponies_pony_1")] == [3]
+
+
+def test_who_undoes_is_told_what_stays_in_quarantine(
+    ponies: Database, run: int, call: Callable[..., CommandResult]
+) -> None:
+    alter(ponies, "DROP COLUMN foaled")
+
+    undone = call("undo_dedupe", str(run))
+
+    assert undone.code == 0
+    assert "Note: rows of ponies_pony come back without foaled" in " ".join(undone.out.split())
 
 
 def test_a_dropped_column_without_values_leaves_nothing_behind(ponies: Database) -> None:
