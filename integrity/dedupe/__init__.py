@@ -14,7 +14,6 @@ from integrity.dedupe.finder import count_duplicates
 from integrity.dedupe.groups import Group, Member, ReferenceCount
 from integrity.dedupe.indexing import build_indexes
 from integrity.dedupe.inspection import (
-    UnknownGroup,
     UnknownRow,
     inspect_group,
     inspect_planned_group,
@@ -31,7 +30,7 @@ from integrity.dedupe.keep import (
     UnknownKeep,
 )
 from integrity.dedupe.plan import make_plan
-from integrity.dedupe.plans import PlanChanged, UnknownPlan, list_plans, summarize_plan
+from integrity.dedupe.plans import PlanChanged, UnknownGroup, UnknownPlan, list_plans, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.purge import PurgeSummary, purge_quarantine
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows

@@ -15,7 +15,7 @@ from integrity.backends.ranking import directed
 from integrity.backends.sql import columns, compose, identifier, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.groups import Group, GroupReader
-from integrity.dedupe.plans import load_plan, stages_of
+from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.reasons import reason_to_stay
 from integrity.dedupe.rule import DedupeRule, InvalidRule
 from integrity.dedupe.target import Target, resolve
@@ -27,10 +27,6 @@ MOST_MEMBERS = 50
 
 class UnknownRow(IntegrityAppError):
     """The table has no such row."""
-
-
-class UnknownGroup(IntegrityAppError):
-    """The plan has no such group."""
 
 
 def with_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> Q:
@@ -96,6 +92,7 @@ def inspect_planned_group(rule: DedupeRule, *, plan: int, number: int, apps: App
     """
     target = resolve(rule, apps=apps, using=using)
     stored = load_plan(plan, apps=apps, using=using)
+    require_groups(stored, (number,))
     keep = stored.document["keep"]
     reader, pk = GroupReader(target), len(target.pk)
     query = _planned(target, stored, number)
@@ -105,9 +102,6 @@ def inspect_planned_group(rule: DedupeRule, *, plan: int, number: int, apps: App
                 reader.add(rest[pk:], kind=kind, changed=bool(changed))
             else:
                 reader.gone.append(", ".join(map(str, rest[:pk])))
-    if not reader.size:
-        last = stored.document["counts"]["groups"]
-        raise UnknownGroup(f"Plan {plan} has no group {number}; it has {last}, numbered from 1.")
     reason = _reason_planned(rule, reader, keep=keep, apps=apps)
     return reader.group(keep=keep, reason=reason)
 

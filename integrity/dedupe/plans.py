@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.apps.registry import Apps
@@ -20,6 +21,10 @@ from integrity.exceptions import IntegrityAppError
 
 class UnknownPlan(IntegrityAppError):
     """There is no such plan, or it cannot be applied any more."""
+
+
+class UnknownGroup(IntegrityAppError):
+    """The plan has no such group."""
 
 
 class PlanChanged(IntegrityAppError):
@@ -77,6 +82,18 @@ def require_digest(plan: Any, digest: str, *, using: str) -> None:
             f"Plan {plan.pk} has the digest {plan.digest}, not {digest}: it was revised since it was looked at. "
             f"Look at it again: {command_for(f'dedupe --show {plan.pk}', using=using)}"
         )
+
+
+def require_groups(plan: Any, numbers: Iterable[int]) -> None:
+    """Check that a plan has these groups.
+
+    Raises:
+        UnknownGroup: it lacks one.
+    """
+    last = plan.document["counts"]["groups"]
+    for number in numbers:
+        if not 1 <= number <= last:
+            raise UnknownGroup(f"Plan {plan.pk} has no group {number}; it has {last}, numbered from 1.")
 
 
 def stages_of(plan: Any) -> tuple[Stage, tuple[Stage, ...]]:

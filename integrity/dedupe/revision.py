@@ -14,8 +14,15 @@ from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.decision import decide, digest_of, forget_decision
-from integrity.dedupe.inspection import UnknownGroup, UnknownRow
-from integrity.dedupe.plans import load_plan, require_applicable, require_digest, stages_of, summarize_plan
+from integrity.dedupe.inspection import UnknownRow
+from integrity.dedupe.plans import (
+    load_plan,
+    require_applicable,
+    require_digest,
+    require_groups,
+    stages_of,
+    summarize_plan,
+)
 from integrity.dedupe.progress import Report, silent
 from integrity.dedupe.refusals import EXCLUDED, TIED, refusals_of
 from integrity.dedupe.reranking import rerank
@@ -58,7 +65,7 @@ def revise_plan(
         require_applicable(plan, apps=apps, using=using)
         require_digest(plan, digest, using=using)
         root, _ = stages_of(plan)
-        _require_groups(plan, (*exclude, *survivors))
+        require_groups(plan, (*exclude, *survivors))
         if survivors:
             plan.document = {**plan.document, **_choose(target, plan, survivors, apps=apps, report=report)}
         excluded = sorted({*plan.document.get("excluded", ()), *exclude})
@@ -67,13 +74,6 @@ def revise_plan(
         root, stages = stages_of(plan)
         plans.filter(pk=plan_id).update(digest=digest_of(target, (root, *stages)), document=plan.document)
     return summarize_plan(plan_id, apps=apps, using=using)
-
-
-def _require_groups(plan: Any, numbers: Sequence[int]) -> None:
-    last = plan.document["counts"]["groups"]
-    for number in numbers:
-        if not 1 <= number <= last:
-            raise UnknownGroup(f"Plan {plan.pk} has no group {number}; it has {last}, numbered from 1.")
 
 
 def _choose(target: Target, plan: Any, survivors: Mapping[int, str], *, apps: Apps, report: Report) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, kept_of
-from integrity.dedupe.plans import load_plan, stages_of
+from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
 from integrity.dedupe.rechecks import Span
@@ -61,6 +61,7 @@ def undo_run(
         UnknownRun: there is no such run.
         Purged: what it had kept is gone.
         WrongState: it was undone already.
+        UnknownGroup: its plan lacks one of the groups.
         VerificationFailed: a batch did not restore what was kept; it was rolled back.
     """
     run = load_run(run_id, apps=apps, using=using)
@@ -71,6 +72,7 @@ def undo_run(
         )
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")
+    require_groups(load_plan(run.plan_id, apps=apps, using=using), groups)
     if run.state in (states.PLANNED, states.RUNNING) and not dry_run:
         # Whoever is at it stops after its batch, whose rows are then there to be brought back.
         states.move_to(run, states.PAUSED, using=using)

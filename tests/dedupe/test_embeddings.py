@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from integrity.dedupe import (
 )
 from integrity.models import Cluster, Embedding, EmbeddingCluster
 from integrity.rules.embeddings import EMBEDDINGS
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.snapshots import snapshot
 
@@ -187,6 +189,16 @@ def test_one_group_can_be_undone_alone() -> None:
 
     assert undone.state == "partially undone"
     assert count_duplicates(EMBEDDINGS, apps=apps, using="default").groups == 1
+
+
+def test_a_group_that_the_plan_lacks_is_not_undone(call: Callable[..., CommandResult]) -> None:
+    run = apply(plan())
+
+    refused = call("undo_dedupe", str(run.id), "--group", "3", "--group", "77")
+
+    assert refused.code == 2
+    assert "no group 77; it has 25" in refused.err
+    assert count_duplicates(EMBEDDINGS, apps=apps, using="default").groups == 0
 
 
 def test_a_run_is_not_undone_twice() -> None:
