@@ -73,6 +73,23 @@ def test_a_purge_takes_away_what_a_killed_undo_of_the_run_left_and_of_no_other(p
     assert {mine, another} & set(connection.introspection.table_names()) == {another}
 
 
+def test_a_rule_or_table_that_no_run_can_be_of_is_told_with_those_that_there_are(
+    ponies: Database, call: Callable[..., CommandResult]
+) -> None:
+    twins()
+    merge(BY_NAME)
+    command = ("purge_quarantine", "--older-than", "0d", "--dry-run")
+
+    rule, table = call(*command, "--rule", "typo"), call(*command, "--table", "typo")
+    not_yet = [call(*command, "--rule", "embeddings"), call(*command, "--table", "embedding")]
+
+    assert (rule.code, table.code) == (2, 2)
+    assert "'typo'" in rule.err
+    assert BY_NAME.name in rule.err
+    assert "Tables of runs: ponies_pony." in table.err
+    assert [found.code for found in not_yet] == [0, 0]
+
+
 def test_a_purged_run_cannot_be_undone_and_says_so(ponies: Database, call: Callable[..., CommandResult]) -> None:
     twins()
     run = merge(BY_NAME)

@@ -7,11 +7,13 @@ from typing import Any
 from django.apps import apps
 from django.core.management.base import CommandParser
 
-from integrity.dedupe import PurgeSummary, purge_quarantine
+from integrity.backends import get_catalogue
+from integrity.dedupe import PurgeSummary, list_runs, purge_quarantine
 from integrity.management.asking import confirm
-from integrity.management.base import CLEAN, IntegrityCommand
+from integrity.management.base import CLEAN, IntegrityCommand, failure
 from integrity.management.report import plural
 from integrity.management.values import age
+from integrity.rules import active_rules
 
 
 class Command(IntegrityCommand):
@@ -34,6 +36,8 @@ class Command(IntegrityCommand):
         add("--no-input", action="store_true", help="Do not ask before anything is deleted.")
 
     def run(self, **options: Any) -> int:
+        if options["rule"] or options["table"]:
+            self._require_possible(**options)
         words = {
             "older_than": options["older_than"],
             "rule": options["rule"],
@@ -50,6 +54,16 @@ class Command(IntegrityCommand):
         with self.progress() as report:
             self._show(purge_quarantine(**words, report=report), "deleted")
         return CLEAN
+
+    def _require_possible(self, *, rule: str, table: str, database: str, **_options: Any) -> None:
+        """Refuse a name that no run can ever have; one that no run has yet is what a scheduled purge may begin with."""
+        runs = list_runs(apps=apps, using=database)
+        rules = {run.rule for run in runs} | {rule.name for rule in active_rules()}
+        tables = {run.table for run in runs}
+        if rule and rule not in rules:
+            raise failure(f"No run is of rule {rule!r}. Rules: {', '.join(sorted(rules)) or 'none'}.")
+        if table and table not in tables | get_catalogue(using=database).tables():
+            raise failure(f"No run is of table {table!r}. Tables of runs: {', '.join(sorted(tables)) or 'none'}.")
 
     def _what(self, found: PurgeSummary) -> str:
         return (
