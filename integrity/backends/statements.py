@@ -53,9 +53,13 @@ class Statements(ABC):
     def stream(self, query: Query, *, size: int = 2000) -> Iterator[tuple[Any, ...]]:
         """Yield a query's rows with flat client memory. On PostgreSQL it needs an open transaction."""
         with self.connection.chunked_cursor() as cursor:
+            self.prepare_stream(cursor)
             cursor.execute(query.sql, query.params)
             while rows := cursor.fetchmany(size):
                 yield from rows
+
+    def prepare_stream(self, cursor: Any) -> None:  # noqa: B027 - for Python has all that SQLite can hold
+        """Let a cursor take every value that the database may hold."""
 
     @contextmanager
     def batch(self, *, lock_timeout: timedelta) -> Iterator[None]:

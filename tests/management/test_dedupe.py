@@ -226,6 +226,32 @@ def test_a_group_of_a_plan_is_shown_side_by_side(ponies: Database, call: Call) -
     assert "no group 7" in call("dedupe", "--show", str(plan["id"]), "--group", "7").err
 
 
+def test_values_that_python_cannot_hold_are_shown_as_the_database_writes_them(
+    postgres_ponies: Database, call: Call
+) -> None:
+    twins()
+    moments = "timestamptz DEFAULT 'infinity'", "date DEFAULT '0044-03-15 BC'", "timestamp DEFAULT '20000-01-01'"
+    for n, column in enumerate((*moments, "interval DEFAULT '1 day 02:00'", "date[] DEFAULT '{-infinity}'")):
+        postgres_ponies.execute(f"ALTER TABLE ponies_pony ADD COLUMN moment_{n} {column}")
+    postgres_ponies.execute(
+        "DO $$ BEGIN EXECUTE "
+        "'ALTER DATABASE ' || quote_ident(current_database()) || ' SET intervalstyle TO sql_standard'; END $$"
+    )
+    plan = planned(call)
+
+    shown = call("dedupe", "--show", plan, "--group", "1", "--format", "json")
+
+    group = json.loads(shown.out)["group"]
+    values = dict(zip(group["columns"], group["members"][0]["values"], strict=True))
+    assert [values[f"moment_{n}"] for n in range(5)] == [
+        "infinity",
+        "0044-03-15 BC",
+        "20000-01-01 00:00:00",
+        "1 2:00:00",
+        '["-infinity"]',
+    ]
+
+
 def test_a_plan_is_exported_row_by_row(ponies: Database, call: Call, tmp_path: Path) -> None:
     herd(3)
     Pony.all_objects.create(pk=100, name="foal", sire_id=3)

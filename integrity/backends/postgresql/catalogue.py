@@ -45,7 +45,7 @@ class PostgreSQLCatalogue:
     def name_of(self, table: str) -> str:
         if '"."' not in table:
             return table
-        ((name,),) = self._rows(f"SELECT {_qualified('to_regclass(%s)')}", self._regclass(table))
+        ((name,),) = self._rows(f"SELECT {_qualified('to_regclass(%s)')}", relation(table))
         return str(name or table)
 
     def columns(self, table: str) -> tuple[Column, ...]:

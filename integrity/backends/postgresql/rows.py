@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
 from integrity.backends.postgresql.images import image
+from integrity.backends.postgresql.loading import let_text_be
 from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
 from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
 from integrity.backends.ranking import GroupQuery, ranked_select
@@ -48,6 +49,9 @@ class PostgreSQLRows(Rows):
         connection: Any = self.connection
         with connection.wrap_database_errors, ClientCursor(connection.connection) as cursor:
             cursor.execute("; ".join(f"SET {command}" for command in commands))
+
+    def prepare_stream(self, cursor: Any) -> None:
+        let_text_be(cursor.adapters)
 
     @contextmanager
     def foreign_keys_unchecked(self) -> Iterator[None]:
