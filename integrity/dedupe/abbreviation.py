@@ -33,6 +33,11 @@ def abbreviate(value: Any, *, vector: bool = False) -> str | None:
     return _text(str(value))
 
 
+def to_the_minute(time: datetime.datetime) -> str:
+    """Return a time with its zone, if it has one: with ``USE_TZ = False`` it has none."""
+    return f"{time:%Y-%m-%d %H:%M %Z}".rstrip()
+
+
 def size_of(value: Any) -> str:
     """Return what sets this value apart from others of its kind: ``empty``, ``3072 bytes``, or the value, short."""
     if value is None:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
+from integrity.dedupe.abbreviation import to_the_minute
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.refusals import refusal_summary
@@ -62,7 +63,7 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
         by = f" by run {taken.pk}" if taken is not None else ""
         raise UnknownPlan(f"Plan {plan.pk} was applied before{by}; a plan is applied once. Make a new one.")
     if not book("DedupePlan", apps=apps, using=using).filter(pk=plan.pk, expires_at__gte=Now()).exists():
-        raise UnknownPlan(f"Plan {plan.pk} expired on {plan.expires_at:%Y-%m-%d %H:%M} UTC. Make a new one.")
+        raise UnknownPlan(f"Plan {plan.pk} expired on {to_the_minute(plan.expires_at)}. Make a new one.")
     later = runs.filter(rule=plan.rule, table=plan.table, started_at__gt=plan.created_at).exclude(state="undone")
     if (run := later.order_by("pk").first()) is not None:
         raise UnknownPlan(

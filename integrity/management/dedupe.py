@@ -23,6 +23,7 @@ from integrity.dedupe import (
     summarize_run,
     unfinished_run,
 )
+from integrity.dedupe.abbreviation import to_the_minute
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.keep import STRATEGIES
 from integrity.management.asking import confirm
@@ -109,7 +110,7 @@ class DedupeCommand(IntegrityCommand):
         self.show_plan(plan)
         if self.options["format"] == "text" and plan.groups:
             self.console().print(
-                f"\nNothing was changed. To apply exactly this plan, until {plan.expires_at:%Y-%m-%d %H:%M} UTC:\n"
+                f"\nNothing was changed. To apply exactly this plan, until {to_the_minute(plan.expires_at)}:\n"
                 f"  {self.again(f'--apply --plan {plan.id}')}"
             )
         return CLEAN

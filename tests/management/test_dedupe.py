@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.dispatch import Signal
 
 from integrity.dedupe import RunFailed
@@ -380,6 +381,19 @@ def test_a_plan_that_expired_says_when(ponies: Database, call: Call, settings: A
     assert late.code == 2
     assert "expired on" in late.err
     assert "expired" in call("dedupe", "--list").out
+
+
+@pytest.mark.parametrize(("use_tz", "zone"), [(True, " UTC:"), (False, ":")])
+def test_no_time_is_said_to_be_utc_where_times_have_no_zone(
+    ponies: Database, call: Call, settings: Any, use_tz: bool, zone: str
+) -> None:
+    twins()
+    settings.USE_TZ = use_tz
+    connections.close_all()
+
+    shown = " ".join(call(*HERD).out.split())
+
+    assert re.search(rf"until \d{{4}}-\d\d-\d\d \d\d:\d\d{zone} manage", shown), shown
 
 
 def test_a_plan_that_a_later_run_has_overtaken_says_so_until_that_is_undone(ponies: Database, call: Call) -> None:
