@@ -160,6 +160,12 @@ def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None
         (("--cancel", "9"), "no run 9"),
         (("--list", "--format", "csv"), "--export"),
         (("--plan", "9", "--apply", "--no-input"), "no plan 9"),
+        (("--plan", "9", "-o", "plan.csv"), "--output is for --export"),
+        (("--plan", "9", "--survivor", "1=1", "1=2"), "two rows of one group"),
+        (("--list", "--apply"), "--apply means nothing beside --list"),
+        (("--show", "9", "--plan", "7", "--apply"), "--plan means nothing beside --show"),
+        (("--resume", "9", "--build-indexes"), "--build-indexes means nothing beside --resume"),
+        (("embeddings", "--cancel", "9"), "embeddings means nothing beside --cancel"),
     ],
 )
 def test_bad_input_is_told_in_one_line_with_exit_code_2(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.core.management.base import CommandParser
@@ -25,6 +25,12 @@ from integrity.management.dedupe import DedupeCommand, rule_of_plan
 from integrity.management.export import export
 from integrity.management.values import names, numbered, pair, positive
 from integrity.rules.wording import Wording
+
+_PLANNING: Final = (
+    *("target", "key", "constraint", "order_by", "conflict", "merge", "reference", "keep", "limit"),
+    *("plan", "digest", "exclude", "survivor", "apply", "build_indexes"),
+)
+"""Options that make, revise or apply a plan."""
 
 
 class Command(DedupeCommand):
@@ -124,6 +130,7 @@ class Command(DedupeCommand):
         self._require_consistent(options)
         for name, action in self._actions().items():
             if options[name] not in (None, False):
+                self._require_alone(name, options)
                 return action(options)
         return super().run(**options)
 
@@ -144,8 +151,18 @@ class Command(DedupeCommand):
             raise failure("--exclude and --survivor revise a stored plan: say which with --plan.")
         if options["group"] is not None and options["show"] is None:
             raise failure("--group is for --show PLAN.")
+        if options["output"] and options["export"] is None:
+            raise failure("--output is for --export PLAN.")
         if options["keep"] and options["order_by"]:
             raise failure("Give either --keep or --order-by.")
+        if len(dict(options["survivor"])) < len(set(options["survivor"])):
+            raise failure("--survivor names two rows of one group: one row of a group survives.")
+
+    def _require_alone(self, action: str, options: dict[str, Any]) -> None:
+        for name in _PLANNING:
+            if options[name] and (action, name) not in (("show", "digest"), ("resume", "apply")):
+                said = options[name] if name == "target" else f"--{name.replace('_', '-')}"
+                raise failure(f"{said} means nothing beside --{action}: leave one of them out.")
 
     def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
         """The plan that ``--plan`` names, revised as the options say."""
