@@ -113,7 +113,7 @@ class PlanSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What an application of a plan, or its undoing, has done."""
+    """What an application of a plan has done. An undo or a purge changes the state and the note, not the counts."""
 
     id: int
     plan: int
@@ -122,10 +122,10 @@ class RunSummary:
     table: str
     state: str
     removed: int
-    """Rows of the rule's table that are in quarantine now."""
+    """Rows of the rule's table that it moved to quarantine."""
     repointed: int
     collisions: int
-    """Rows of other tables that are in quarantine now."""
+    """Rows of other tables that it moved to quarantine."""
     batches: int
     refused: tuple[Refusal, ...]
     groups_left: int | None = None
