@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.apps.registry import Apps
-from django.db import transaction
 
 from integrity.backends import get_rows
 from integrity.dedupe.results import DuplicateCount
@@ -41,7 +40,7 @@ def stage_duplicates(target: Target, *, name: str, limit: int | None) -> Stage:
         InvalidRule: a column of the key, or of the ordering, has a type without an order.
     """
     rows = get_rows(using=target.using)
-    with types_allow(target.rule), transaction.atomic(using=target.using):
+    with types_allow(target.rule):
         rows.stage_groups(name, target.groups(limit=limit))
     rows.finish_stage(name, pk_count=len(target.pk))
     return Stage(name=name, table=target.table, pk=target.pk, columns=target.columns)

@@ -13,7 +13,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity.backends.postgresql.catalogue import PostgreSQLCatalogue
 from integrity.backends.postgresql.embedded import holds, replaced
 from integrity.backends.postgresql.images import image
-from integrity.backends.postgresql.loading import let_text_be
 from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
 from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
 from integrity.backends.ranking import GroupQuery, ranked_select
@@ -51,6 +50,7 @@ class PostgreSQLRows(Rows):
             cursor.execute("; ".join(f"SET {command}" for command in commands))
 
     def prepare_stream(self, cursor: Any) -> None:
+
         let_text_be(cursor.adapters)
 
     @contextmanager
@@ -141,9 +141,13 @@ class PostgreSQLRows(Rows):
         return True
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
-        if not self._hashes_key(query.keys, query.key_count):
-            self.create_as(name, Query(sql=ranked_select(query, source=query.rows.sql), params=query.rows.params))
-            return
+        with transaction.atomic(using=self.connection.alias):
+            if self._hashes_key(query.keys, query.key_count):
+                self._stage_by_hash(name, query)
+            else:
+                self.create_as(name, Query(sql=ranked_select(query, source=query.rows.sql), params=query.rows.params))
+
+    def _stage_by_hash(self, name: str, query: GroupQuery) -> None:
         hashes = f"{name}_hashes"
         self.execute(SORT_HASHES)
         self.create_as(hashes, repeated_hashes(query.keys, query.key_count))

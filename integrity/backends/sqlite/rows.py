@@ -133,12 +133,22 @@ class SQLiteRows(Rows):
     def version(self, alias: str) -> SQL:
         return SQL("0")
 
+    def create_as(self, name: str, query: Query) -> None:
+        # The search may take long; a temporary table takes no lock that others who write would wait for.
+        found = f'temp"."{name}_found'
+        self.drop(found)
+        super().create_as(found, query)
+        super().create_as(name, Query(sql=compose("SELECT * FROM {found}", found=found)))
+        self.drop(found)
+
     def stage_groups(self, name: str, query: GroupQuery) -> None:
+        # In a CROSS JOIN the right side is looked up, by an index that SQLite makes for it; else the planner, which
+        # takes the keys for few, may read the whole table for each.
         k = numbered("k", query.key_count)
         source = compose(
             """
-            SELECT r.* FROM (SELECT {k} FROM ({keys}) AS g GROUP BY {k} HAVING COUNT(*) > 1) AS d
-            JOIN ({rows}) AS r ON {same_key}
+            SELECT r.* FROM ({rows}) AS r
+            CROSS JOIN (SELECT {k} FROM ({keys}) AS g GROUP BY {k} HAVING COUNT(*) > 1) AS d ON {same_key}
             """,
             k=columns(k),
             keys=query.keys.sql,
@@ -146,7 +156,7 @@ class SQLiteRows(Rows):
             same_key=on("r", k, "d", k, same="=" if query.nulls_distinct else "IS"),
         )
         self.create_as(
-            name, Query(sql=ranked_select(query, source=source), params=query.keys.params + query.rows.params)
+            name, Query(sql=ranked_select(query, source=source), params=query.rows.params + query.keys.params)
         )
 
     def digest(self, name: str, names: Sequence[str]) -> str:
