@@ -128,7 +128,7 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
         """,
         own=own,
         values=columns(names, of="c"),
-        reached=_reached(stage, _plain(index, generated) if index.nulls_distinct else None),
+        reached=_reached(stage, index, _plain(index, generated) if index.nulls_distinct else None),
         table=stage.table,
         same_row=on("c", stage.pk, "a", stage.pk),
         stage=stage.name,
@@ -144,18 +144,19 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
     )
 
 
-def _reached(stage: Stage, key: Sequence[str] | None) -> SQL:
-    """Primary keys of rows that a moving row may meet under an index on these columns; None for any other index."""
+def _reached(stage: Stage, index: Index, key: Sequence[str] | None) -> SQL:
+    """Primary keys of rows that a moving row may meet under an index: by ``key``, or by the references that move."""
     if key is not None:
-        return _sharing(stage, key, [_new_value(stage, column) for column in key])
+        return _sharing(stage, index, key, [_new_value(stage, column) for column in key])
     return joined(
         " UNION ",
-        (_sharing(stage, r.columns, [compose("st.{new}", new=new) for new in r.new]) for r in stage.plain),
+        (_sharing(stage, index, r.columns, [compose("st.{new}", new=new) for new in r.new]) for r in stage.plain),
     )
 
 
-def _sharing(stage: Stage, names: Sequence[str], values: Sequence[SQL]) -> SQL:
-    """Primary keys of the table's rows that hold, in these columns, the values of a row that moves."""
+def _sharing(stage: Stage, index: Index, names: Sequence[str], values: Sequence[SQL]) -> SQL:
+    """Primary keys of the table's rows that hold, in these columns, what the index takes for a moving row's values."""
+    collations = dict(zip(index.columns, index.collations, strict=False))
     k = numbered("k", len(names))
     return compose(
         "SELECT {pk} FROM (SELECT DISTINCT {values} FROM {stage} AS st JOIN {table} AS c ON {same} "
@@ -165,8 +166,18 @@ def _sharing(stage: Stage, names: Sequence[str], values: Sequence[SQL]) -> SQL:
         stage=stage.name,
         table=stage.table,
         same=on("c", stage.pk, "st", stage.p),
-        shared=on("c", names, "n", k),
+        shared=joined(
+            " AND ",
+            (
+                compose(f"c.{{name}} = n.{{k}}{_collate(collations.get(name))}", name=name, k=own)
+                for name, own in zip(names, k, strict=True)
+            ),
+        ),
     )
+
+
+def _collate(collation: str | None) -> str:
+    return f" COLLATE {collation}" if collation else ""
 
 
 def _new_value(stage: Stage, column: str) -> SQL:

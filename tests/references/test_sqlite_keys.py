@@ -106,3 +106,40 @@ def test_a_key_that_a_column_of_numbers_can_hold_moves_and_meets_what_is_there(m
 
     assert (run.removed, run.collisions, run.refused) == (1, 1, ())
     assert column("stain", "slug") == [11, 7]
+
+
+def test_a_row_whose_own_number_is_the_reference_moves_or_meets_another(merge: Merge, make: Make) -> None:
+    make(colours(key="integer PRIMARY KEY", slugs="5 7; 9"))
+    make("""
+        CREATE TABLE stain (slug integer PRIMARY KEY REFERENCES ponies_colour, deep integer);
+        INSERT INTO stain VALUES (5, 1), (7, 2), (9, 3);
+        CREATE TABLE paint (slug integer PRIMARY KEY REFERENCES ponies_colour);
+        INSERT INTO paint VALUES (7);
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert (run.removed, run.collisions, run.repointed) == (1, 1, 1)
+    assert (column("stain", "deep"), column("paint", "slug")) == ([1, 3], [5])
+
+
+@pytest.mark.parametrize(
+    "unique",
+    [
+        "tag text COLLATE NOCASE); CREATE UNIQUE INDEX one_tag ON stain (slug, tag)",
+        "tag text); CREATE UNIQUE INDEX one_tag ON stain (slug, tag COLLATE NOCASE)",
+        "tag text COLLATE NOCASE, UNIQUE (slug, tag))",
+    ],
+    ids=["column", "index", "constraint"],
+)
+def test_children_that_are_unique_without_case_meet_in_any_case(merge: Merge, make: Make, unique: str) -> None:
+    make(colours(key="integer PRIMARY KEY", slugs="5 7"))
+    make(f"""
+        CREATE TABLE stain (id integer PRIMARY KEY, slug integer REFERENCES ponies_colour, {unique};
+        INSERT INTO stain VALUES (1, 5, 'wet'), (2, 7, 'WET'), (3, 7, 'dry');
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert (run.collisions, run.refused) == (1, ())
+    assert column("stain", "tag") == ["dry", "wet"]

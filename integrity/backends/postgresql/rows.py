@@ -50,6 +50,7 @@ class PostgreSQLRows(Rows):
             cursor.execute("; ".join(f"SET {command}" for command in commands))
 
     def prepare_stream(self, cursor: Any) -> None:
+        from integrity.backends.postgresql.loading import let_text_be  # with psycopg, as above
 
         let_text_be(cursor.adapters)
 
