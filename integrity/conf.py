@@ -35,7 +35,10 @@ def most_groups_per_batch() -> int:
 
 
 def lock_timeout() -> timedelta:
-    """``INTEGRITY_LOCK_TIMEOUT``: the longest wait for any lock, in seconds, from 0.001. Default: 1."""
+    """``INTEGRITY_LOCK_TIMEOUT``: the longest wait for any lock of PostgreSQL, in seconds, from 0.001. Default: 1.
+
+    Who waits on SQLite holds nobody up: there the connection's own timeout counts.
+    """
     return timedelta(seconds=_number("INTEGRITY_LOCK_TIMEOUT", 1, least=0.001, most=86_400))
 
 

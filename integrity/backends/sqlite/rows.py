@@ -66,7 +66,7 @@ class SQLiteRows(Rows):
             connection.transaction_mode = before
 
     def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
-        """Do nothing: whoever writes is alone."""
+        """Do nothing: whoever writes is alone, and has waited for it as long as the connection's own timeout says."""
 
     def check_constraints_now(self) -> None:
         """Do nothing: the resolver looks for what dangles itself."""
