@@ -118,6 +118,19 @@ def test_a_column_that_became_not_null_gets_its_default_instead_of_null(ponies: 
     assert rows()[2]["foaled"] == 7
 
 
+@pytest.mark.parametrize("default", ["brown", '"brown"', "'brown'", "('bro' || 'wn')"])
+def test_a_default_is_read_as_sqlite_reads_it(sqlite_ponies: Database, default: str) -> None:
+    Pony.all_objects.create(pk=1, name="Misty", code="m1", foaled=5)
+    Pony.all_objects.create(pk=2, name="Misty", code="m2")
+    run = merge(BY_NAME).id
+    set_not_null(sqlite_ponies, "foaled", default)
+
+    undone = undo(run)
+
+    assert undone.refused == ()
+    assert rows()[2]["foaled"] == "brown"
+
+
 def test_values_of_a_column_that_was_dropped_stay_in_quarantine(ponies: Database, run: int) -> None:
     alter(ponies, "DROP COLUMN foaled")
 

@@ -14,6 +14,7 @@ _ON = re.compile(r"""\bON\s+(?:"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|\w+)\s*\(""", r
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^\]]*\]|`[^`]*`|[(),]""")
 _ORDER = re.compile(r"\s+(?:ASC|DESC)$", re.IGNORECASE)
 _BINARY = "BINARY"
+_WORD = re.compile(r'''(?!(?:NULL|TRUE|FALSE|CURRENT_\w+)$)([^\W\d][\w$]*)|"([^"]*)"''', re.IGNORECASE)
 _WHERE = re.compile(r"\s*WHERE\s+(?P<predicate>.+)$", re.IGNORECASE | re.DOTALL)
 
 
@@ -42,7 +43,7 @@ class SQLiteCatalogue:
             table,
         )
         return tuple(
-            Column(name=name, type=kind, nullable=not not_null, default=default, generated=hidden in (2, 3))
+            Column(name=name, type=kind, nullable=not not_null, default=_default(default), generated=hidden in (2, 3))
             for name, kind, not_null, default, hidden in rows
         )
 
@@ -147,6 +148,12 @@ def _key(column: str | None, collation: str, text: str) -> str:
         return text
     quoted = '"' + column.replace('"', '""') + '"'
     return quoted if collation == _BINARY else f"{quoted} COLLATE {collation}"
+
+
+def _default(written: str | None) -> str | None:
+    """An expression; where it is a mere word, SQLite takes that for a text, as it does a text in double quotes."""
+    word = _WORD.fullmatch(written or "")
+    return "'{}'".format((word[1] or word[2]).replace("'", "''")) if word else written
 
 
 def _predicate(sql: str) -> str | None:
