@@ -68,7 +68,7 @@ class Recheck:
                 refusals=self.refusals,
                 root=self.root.name,
                 keys=keys.sql,
-                same_key=on("r", k, "i", k, same=same),
+                same_key=on("i", k, "r", k, same=same),  # the table's side first: SQLite compares by its collation
                 in_span=in_span(self.refusals),
             ),
             (*keys.params, *span),
