@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
+from django.apps import apps
 
+from integrity.dedupe import DedupeRule, apply_plan, make_plan
 from tests.databases import Database
 from tests.ponies.merging import column
 from tests.references.conftest import Merge
@@ -143,3 +145,43 @@ def test_children_that_are_unique_without_case_meet_in_any_case(merge: Merge, ma
 
     assert (run.collisions, run.refused) == (1, ())
     assert column("stain", "tag") == ["dry", "wet"]
+
+
+@pytest.mark.parametrize("index", ["", "CREATE INDEX by_name ON ponies_colour (name);"], ids=["no_index", "index"])
+def test_a_new_row_whose_key_has_another_case_is_noticed(ponies: Database, make: Make, index: str) -> None:
+    make(f"""
+        DROP TABLE ponies_colour;
+        CREATE TABLE ponies_colour (slug text PRIMARY KEY, name text NOT NULL COLLATE NOCASE);
+        INSERT INTO ponies_colour VALUES ('a', 'red'), ('b', 'red');
+        {index}
+    """)
+    rule = DedupeRule(model="ponies.Colour", fields=("name",))
+    plan = make_plan(rule, apps=apps, using="default")
+    ponies.execute("INSERT INTO ponies_colour VALUES ('c', 'Red')")
+
+    run = apply_plan(plan.id, rule, apps=apps, using="default")
+
+    assert (run.removed, len(run.refused)) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["100%s", 'q"uote', "{brace}", "it's"])
+def test_a_referencing_table_of_any_name(merge: Merge, make: Make, name: str) -> None:
+    quoted = name.replace('"', '""')
+    make(colours(key="integer PRIMARY KEY", slugs="5 7"))
+    make(f"""
+        CREATE TABLE "{quoted}" (id integer PRIMARY KEY, "{quoted}" integer REFERENCES ponies_colour);
+        INSERT INTO "{quoted}" VALUES (1, 7);
+    """)
+
+    assert merge(model="ponies.Colour", fields=("name",)).repointed == 1
+
+
+def test_a_table_whose_name_its_model_has_in_another_case_is_one_table(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="blue red"))
+    make("""
+        DROP TABLE ponies_dye;
+        CREATE TABLE Ponies_Dye (ID integer PRIMARY KEY, Colour_ID text REFERENCES Ponies_Colour, price integer);
+        INSERT INTO Ponies_Dye VALUES (1, 'red', 3);
+    """)
+
+    assert merge(model="ponies.Colour", fields=("name",)).repointed == 1

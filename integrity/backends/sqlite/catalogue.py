@@ -34,7 +34,8 @@ class SQLiteCatalogue:
         return frozenset(name for (name,) in rows)
 
     def name_of(self, table: str) -> str:
-        return table
+        found = self._rows("SELECT name FROM sqlite_master WHERE type = 'table' AND LOWER(name) = LOWER(%s)", table)
+        return str(found[0][0]) if found else table
 
     def columns(self, table: str) -> tuple[Column, ...]:
         # `hidden` is 2 or 3 for generated columns; 1 marks the hidden columns of virtual tables.
