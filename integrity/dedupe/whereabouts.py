@@ -51,7 +51,9 @@ def where_is(id: Any, *, apps: Apps, using: str, table: str = "") -> tuple[Where
     """Return where the row with this primary key is, in each table where a row of this key was removed.
 
     UUIDs may have dashes or not; several columns are separated by commas. Without ``table``, tables are looked at in
-    which runs have removed anything. The table and its redirects are asked by index; quarantine is read through.
+    which runs have removed anything. Where the database has given a removed row's key to a new one (SQLite does, if
+    it was the last), both are answers, the one in the table first. The table and its redirects are asked by index;
+    quarantine is read through.
 
     Raises:
         NotMigrated: the database has no books.
@@ -62,8 +64,9 @@ def where_is(id: Any, *, apps: Apps, using: str, table: str = "") -> tuple[Where
     tables = [table] if table else list(known.order_by("table").values_list("table", flat=True).distinct())
     if table and not get_catalogue(using=using).primary_key(table):
         raise MissingTable(f"Database {using!r} has no table {table!r} with a primary key.")
-    found = [_Search(one, apps=apps, using=using).follow(str(id)) for one in tables]
-    removed = [one for one in found if one.steps[0].run]
+    found = [way for one in tables for way in _Search(one, apps=apps, using=using).ways(str(id))]
+    lost = {one.table for one in found if one.steps[0].run}
+    removed = [one for one in found if one.table in lost]
     there = [one for one in found if one.now.place != NOWHERE]
     return tuple(removed or there or found[: 1 if table else 0])
 
@@ -82,13 +85,22 @@ class _Search:
         self.quarantines = [side.name for side in sides["quarantine"] if side.name in there]
         self.redirects = [side.name for side in sides[REDIRECT] if side.name in there]
 
-    def follow(self, text: str) -> Whereabouts:
-        """Return the row's way, which ends where a row is in the table or nothing stands for it."""
-        steps: list[Step] = []
+    def ways(self, text: str) -> Iterator[Whereabouts]:
+        """Yield where the row is that has this key now, and the way of one that was removed under it; or nowhere."""
         spelled = [spellings(part) for part in text.split(",")] if len(self.pk) > 1 else [spellings(text)]
-        key: Sequence[Any] | None = next(filter(self._is_known, product(*spelled)), None)
+        key = next(filter(self._is_known, product(*spelled)), None)
+        if key is None:
+            yield Whereabouts(table=self.table, steps=(Step(pk=text, place=NOWHERE),))
+        elif self._in_table(key):
+            yield Whereabouts(table=self.table, steps=(Step(pk=_text(key), place=IN_TABLE),))
+        if key is not None and any(True for _ in self._removals(key)):
+            yield Whereabouts(table=self.table, steps=tuple(self._steps(key)))
+
+    def _steps(self, key: Sequence[Any] | None) -> list[Step]:
+        """The way of a removed row, which ends where a row is in the table or nothing stands for it."""
+        steps: list[Step] = []
         while key is not None:
-            if self._in_table(key):
+            if steps and self._in_table(key):
                 steps.append(Step(pk=_text(key), place=IN_TABLE))
                 break
             # A survivor was there when the run removed the other: an earlier removal was of another row of its key.
@@ -99,7 +111,7 @@ class _Search:
                 break
             step, key = max(removals, key=lambda found: found[0].run)
             steps.append(step)
-        return Whereabouts(table=self.table, steps=tuple(steps) or (Step(pk=text, place=NOWHERE),))
+        return steps
 
     def _is_known(self, key: Sequence[Any]) -> bool:
         return len(key) == len(self.pk) > 0 and (self._in_table(key) or any(True for _ in self._removals(key)))

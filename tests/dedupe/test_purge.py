@@ -158,13 +158,26 @@ def test_a_chain_of_removals_leads_to_the_last_survivor(ponies: Database, purged
     assert len(places) == (2 if set(purged) == {1, 2} else 3), "two purged steps are one"
 
 
-def test_an_id_that_is_in_use_again_is_in_its_table(ponies: Database) -> None:
+@pytest.mark.parametrize("place", ["quarantine", "purged"])
+def test_an_id_that_is_in_use_again_tells_of_both_rows(ponies: Database, place: str) -> None:
+    twins()
+    merge(BY_NAME)
+    if place == "purged":
+        purge()
+
+    Pony.all_objects.create(pk=2, name="Dusty", code="new")
+
+    of_new, of_old = where_is(2, apps=apps, using="default")
+    assert [(step.pk, step.place) for step in of_new.steps] == [("2", "table")]
+    assert [(step.pk, step.place) for step in of_old.steps] == [("2", place), ("1", "table")]
+
+
+def test_a_row_that_has_the_id_of_a_removed_one_can_stand_for_others(ponies: Database) -> None:
     twins()
     merge(BY_NAME)
     purge()
-
     Pony.all_objects.create(pk=2, name="Misty", code="new")
-    assert trail(2) == [("2", "table", 0)]
+
     run = merge(NEWEST)
 
     assert trail(1) == [("1", "quarantine", run.id), ("2", "table", 0)]
