@@ -78,7 +78,7 @@ class Catalogue(Protocol):
         ...
 
     def name_of(self, table: str) -> str:
-        """The name that the other answers use for a table: as the database spells it, without a schema that is searched."""
+        """The name that other answers use for a table: as the database spells it, without a schema that it searches."""
         ...
 
     def columns(self, table: str) -> tuple[Column, ...]:
