@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.apps import apps
 
@@ -15,10 +17,21 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def qualified(postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def qualified(postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both models say in which schema their tables are."""
     for model in (Pony, Passport):
         monkeypatch.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+    forget_columns()
+    yield
+    monkeypatch.undo()
+    forget_columns()
+
+
+def forget_columns() -> None:
+    """Fields remember the table that their column was first asked for of."""
+    for model in (Pony, Passport):
+        for field in model._meta.local_fields:
+            field.__dict__.pop("cached_col", None)
 
 
 @pytest.mark.usefixtures("qualified")
