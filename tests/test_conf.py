@@ -13,6 +13,7 @@ from integrity import conf
 from integrity.checks import check_numbers
 from integrity.conf import InvalidSetting
 from integrity.pipeline import job_queue
+from integrity.queue import install
 from tests.commands import CommandResult
 from tests.databases import Database
 
@@ -64,8 +65,9 @@ def test_reading_one_that_cannot_be_used_stops_whoever_reads_it(settings: Settin
 
 
 def test_a_command_says_so_in_one_line(
-    pgmq_database: Database, settings: Settings, call: Callable[..., CommandResult]
+    postgres_database: Database, settings: Settings, call: Callable[..., CommandResult]
 ) -> None:
+    install(using="default")
     job_queue().create()
     settings.INTEGRITY_CHUNK_RETENTION = inf
 
