@@ -51,7 +51,8 @@ class Following:
         Raises:
             UntreatableTable: the rows of a referencing table are not its own, or not all in sight.
             NoPrimaryKey: a referencing table has none.
-            InvalidRule: the rule says that ids are inside a column whose type cannot hold them.
+            InvalidRule: ids are said to be inside a column whose type cannot hold them, or a reference has another
+                collation than what it references.
             EndlessMerge: collisions kept causing collisions.
         """
         waiting = list(dict.fromkeys(r.table for r in self._plain(self.root.table)))
@@ -90,7 +91,8 @@ class Following:
         """Make, or make again, the stage of one referencing table from all that is known by now."""
         stage, sources = self._describe(table)
         self._rows.drop(stage.name)
-        self._rows.create_as(stage.name, select_referencing(stage, sources, root=self.root, rows=self._rows))
+        with types_allow(self._rule):
+            self._rows.create_as(stage.name, select_referencing(stage, sources, root=self.root, rows=self._rows))
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
         mark_collisions(stage, self._catalogue, root=self.root, rows=self._rows)

@@ -10,6 +10,7 @@ from integrity.dedupe import DedupeRule, InvalidRule, make_plan
 from integrity.dedupe.tables import UntreatableTable
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, twins
+from tests.ponies.models import Colour, Dye
 
 NOTES = DedupeRule(model="ponies.OldNote", fields=("text",))
 """A rule for a table that no other references."""
@@ -99,3 +100,14 @@ def test_a_primary_key_that_the_model_does_not_know(ponies: Database) -> None:
 
     with pytest.raises(InvalidRule, match=r"is \(uid\), and ponies.OldNote has no field for 'uid'"):
         make_plan(NOTES, apps=apps, using="default")
+
+
+def test_a_reference_in_another_collation(postgres_ponies: Database) -> None:
+    postgres_ponies.execute('ALTER TABLE ponies_colour ALTER slug TYPE varchar(20) COLLATE "POSIX"')
+    postgres_ponies.execute('ALTER TABLE ponies_dye ALTER colour_id TYPE varchar(20) COLLATE "C"')
+    for slug in ("red-1", "red-2"):
+        Colour.objects.create(slug=slug, name="red")
+        Dye.objects.create(colour_id=slug, price=3)
+
+    with pytest.raises(InvalidRule, match="could not determine which collation to use"):
+        make_plan(DedupeRule(model="ponies.Colour", fields=("name",)), apps=apps, using="default")

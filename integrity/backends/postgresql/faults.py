@@ -11,7 +11,7 @@ from integrity.backends.fault import Fault, words
 from integrity.backends.sql import relation
 
 INSUFFICIENT_PRIVILEGE = "42501"
-NO_OPERATION = {"42883", "42809"}  # undefined function or operator, wrong object type
+NO_OPERATION = {"42883", "42809", "42P22"}  # undefined function or operator, wrong object type, two collations
 UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
 _RAISED = "A trigger or function of this database says so: ask whoever made it."
