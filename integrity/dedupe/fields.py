@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import FieldError, ValidationError
-from django.db.models import Case, ForeignKey, QuerySet, Value, When
+from django.db.models import Case, ForeignKey, Q, QuerySet, Value, When
 
 from integrity.dedupe.keep import Medoid, StatusOrder
 from integrity.dedupe.rule import DedupeRule, InvalidRule, require_own_fields
@@ -35,7 +35,7 @@ def _resolved(rule: DedupeRule, model: Any) -> QuerySet[Any]:
     rows: QuerySet[Any] = QuerySet(model).order_by()
     conditions = (When(condition, then=Value(1)) for condition in rule.complete)
     statuses = (
-        When(**{keep.field: status}, then=Value(1))
+        When(Q(**{keep.field: status}), then=Value(1))
         for keep in rule.keep
         if isinstance(keep, StatusOrder)
         for status in keep.statuses
