@@ -58,6 +58,8 @@ class Resolver:
         )
         """Names of those whose rows can move only when the redundant ones are gone."""
         self.triggers = get_catalogue(using=target.using).triggers(root.table)
+        self.rekeyed = any({*stage.pk} & {c for r in stage.plain for c in r.columns} for stage in self.touched)
+        """Whether rows get another primary key; those that reference them move before."""
         self.recheck = Recheck(
             target=target,
             root=root,
@@ -80,7 +82,7 @@ class Resolver:
         in_place = self.recheck.check(span)
         self._announce("locked")
         done: Counter[str] = Counter()
-        if self.late:
+        if self.late or self.rekeyed:
             self.rows.defer_constraints()
         for stage in self.touched:
             done["collisions"] += self._remove(stage, span)
