@@ -17,6 +17,7 @@ from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
 from integrity.dedupe.maps import key_changes
+from integrity.dedupe.mismatches import require_keys
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.referencing import select_referencing
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
@@ -53,6 +54,7 @@ class Following:
             NoPrimaryKey: a referencing table has none.
             InvalidRule: ids are said to be inside a column whose type cannot hold them, or a reference has another
                 collation than what it references.
+            MismatchedKey: a foreign key points at no key.
             EndlessMerge: collisions kept causing collisions.
         """
         waiting = list(dict.fromkeys(r.table for r in self._plain(self.root.table)))
@@ -75,6 +77,7 @@ class Following:
             self._known[table] = references_to(
                 table, apps=self._apps, using=self._using, rule=self._rule, catalogue=self._catalogue
             )
+            require_keys(self._known[table], self._catalogue)
         return self._known[table]
 
     def _plain(self, table: str) -> tuple[Reference, ...]:
