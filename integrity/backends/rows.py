@@ -144,7 +144,7 @@ class Rows(Statements):
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
     ) -> None:
-        """Lock a span's rows; refuse (as ``busy``, ``gone`` or ``changed``) every unit where one is not as staged.
+        """Lock a span's rows; refuse every unit where one is not as staged (``busy``, ``gone``, ``changed``, ...).
 
         ``changed`` is a condition on ``t`` (the row now) and ``r`` (its stage).
         """

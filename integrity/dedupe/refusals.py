@@ -17,6 +17,7 @@ REASONS = {
     "busy": "a row was locked by another transaction; run again",
     "changed": "a row was changed after the plan was made; run again to plan anew",
     "gone": "a row was deleted after the plan was made; run again to plan anew",
+    "keyless": "a row has no primary key (it is NULL), so that it cannot be told from others; give it one",
     "joined": "a row with the same key was added after the plan was made; run again to plan anew",
     "referenced": "a row was made to reference a redundant row after the plan was made; run again to plan anew",
 }

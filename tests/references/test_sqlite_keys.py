@@ -9,10 +9,13 @@ import pytest
 from django.apps import apps
 
 from integrity.dedupe import DedupeRule, apply_plan, make_plan
+from integrity.dedupe.mismatches import MismatchedKey
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import column
 from tests.references.conftest import Merge
 
+Call = Callable[..., CommandResult]
 Make = Callable[[str], None]
 
 
@@ -185,3 +188,47 @@ def test_a_table_whose_name_its_model_has_in_another_case_is_one_table(merge: Me
     """)
 
     assert merge(model="ponies.Colour", fields=("name",)).repointed == 1
+
+
+def test_children_of_a_child_whose_own_key_moves_move_with_it(merge: Merge, make: Make) -> None:
+    make(colours(key="integer PRIMARY KEY", slugs="5 7"))
+    make("""
+        CREATE TABLE stain (slug bigint PRIMARY KEY REFERENCES ponies_colour ON DELETE CASCADE);
+        CREATE TABLE wash (id integer PRIMARY KEY, stain bigint REFERENCES stain ON DELETE CASCADE);
+        INSERT INTO stain VALUES (7);
+        INSERT INTO wash VALUES (1, 7);
+    """)
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert (run.repointed, run.refused) == (2, ())
+    assert (column("stain", "slug"), column("wash", "stain")) == ([5], [5])
+
+
+@pytest.mark.parametrize("target", ["name", "missing"])
+def test_a_foreign_key_to_no_key_is_refused_with_what_to_do(ponies: Database, make: Make, target: str) -> None:
+    make(colours(key="integer PRIMARY KEY", slugs="5 7"))
+    make(f"CREATE TABLE stain (id integer PRIMARY KEY, colour text REFERENCES ponies_colour ({target}))")
+
+    with pytest.raises(MismatchedKey, match=f"stain.colour points at ponies_colour .{target}.*unique index"):
+        make_plan(DedupeRule(model="ponies.Colour", fields=("name",)), apps=apps, using="default")
+
+
+def test_a_row_whose_primary_key_is_null_is_refused_for_that(merge: Merge, make: Make) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="a b"))
+    make("INSERT INTO ponies_colour VALUES (NULL, 'red')")
+
+    run = merge(model="ponies.Colour", fields=("name",))
+
+    assert run.removed == 0
+    assert ["NULL" in refusal.reason for refusal in run.refused] == [True]
+
+
+def test_a_text_that_is_not_utf8_says_what_to_do(ponies: Database, make: Make, call: Call) -> None:
+    make(colours(key="text PRIMARY KEY", slugs="a b"))
+    make("UPDATE ponies_colour SET slug = CAST(x'ff41' AS text) WHERE slug = 'b'")
+
+    result = call("dedupe", "ponies.Colour", "--key", "name")
+
+    assert result.code == 2
+    assert "not UTF-8" in result.err

@@ -171,7 +171,8 @@ class SQLiteRows(Rows):
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT r.unit, r.grp, CASE WHEN t.{pk1} IS NULL THEN 'gone' ELSE 'changed' END
+                SELECT DISTINCT r.unit, r.grp,
+                       CASE WHEN {keyless} THEN 'keyless' WHEN t.{pk1} IS NULL THEN 'gone' ELSE 'changed' END
                 FROM {stage} AS r LEFT JOIN {table} AS t ON {same_row}
                 WHERE {in_span} AND (t.{pk1} IS NULL OR {changed})
                 """,
@@ -180,6 +181,7 @@ class SQLiteRows(Rows):
                 refusals=refusals,
                 changed=changed,
                 pk1=pk[0],
+                keyless=joined(" OR ", (compose("r.{p}", p=own) + " IS NULL" for own in p)),
                 same_row=on("t", pk, "r", p),
                 in_span=in_span(refusals),
             ),
