@@ -38,9 +38,13 @@ def require_file(path: Path) -> None:
     """Return if there is a file at ``path``.
 
     Raises:
-        OperationalError: there is none.
+        OperationalError: there is none, or there cannot be one.
     """
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise OperationalError(f"SQLite file {path}: {error.strerror}. Correct DATABASE_URL.") from error
+    if not exists:
         raise OperationalError(
             f"There is no SQLite file {path}. Correct DATABASE_URL, or make an empty one: touch '{path}'"
         )

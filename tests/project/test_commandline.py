@@ -70,6 +70,12 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert_one_line(Database(vendor="sqlite", url=f"sqlite:///{tmp_path}").manage("migrate"), "is a folder")
 
 
+def test_a_name_that_is_too_long_for_a_file() -> None:
+    url = f"sqlite:////tmp/{'x' * 300}.db"
+
+    assert_one_line(Database(vendor="sqlite", url=url).manage("migrate"), "too long", "Correct DATABASE_URL")
+
+
 def test_a_file_that_is_no_database(nowhere: Database) -> None:
     nowhere.path.write_text("these are somebody's notes, and not a database at all " * 100)
 
