@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,12 +191,18 @@ def _model(rule: DedupeRule, apps: Apps) -> Any:
         raise InvalidRule(f"There is no model {rule.model!r} ({error}). Write it as app_label.Model.") from None
 
 
-def _check_columns(rule: DedupeRule, model: Any, have: Iterable[str]) -> None:
+def _check_columns(rule: DedupeRule, model: Any, have: Collection[str]) -> None:
     # Only what the rule reads: an adopted table may lack columns that its model has and can do without.
     key = rule.constraint.fields if isinstance(rule.constraint, UniqueConstraint) else rule.fields
     ordering = (getattr(keep, "field", "") for keep in rule.keep)
     named = {*key, *rule.content, *ordering, rule.vector, rule.clock, model._meta.pk.name}
     missing = sorted({f.column for f in model._meta.local_concrete_fields if f.name in named} - set(have))
+    folded = {name.lower(): name for name in have}
+    if missing and all(name.lower() in folded for name in missing):
+        raise MissingTable(
+            f"Table {model._meta.db_table!r} has column {', '.join(repr(folded[name.lower()]) for name in missing)}, "
+            f"which {rule.model} names in another case. Let the fields say so (db_column), or rename the columns."
+        )
     if missing:
         raise MissingTable(
             f"Table {model._meta.db_table!r} lacks column {', '.join(map(repr, missing))} that {rule.model} names. "

@@ -10,6 +10,7 @@ from django.apps import apps
 
 from integrity.dedupe import DedupeRule, apply_plan, make_plan
 from integrity.dedupe.mismatches import MismatchedKey
+from integrity.dedupe.target import MissingTable
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import column
@@ -188,6 +189,13 @@ def test_a_table_whose_name_its_model_has_in_another_case_is_one_table(merge: Me
     """)
 
     assert merge(model="ponies.Colour", fields=("name",)).repointed == 1
+
+
+def test_a_column_whose_name_its_model_has_in_another_case_is_named(ponies: Database, make: Make) -> None:
+    make("DROP TABLE ponies_colour; CREATE TABLE ponies_colour (Slug text PRIMARY KEY, NAME text NOT NULL)")
+
+    with pytest.raises(MissingTable, match=r"has column 'NAME', 'Slug', which ponies\.Colour names in another case"):
+        make_plan(DedupeRule(model="ponies.Colour", fields=("name",)), apps=apps, using="default")
 
 
 def test_children_of_a_child_whose_own_key_moves_move_with_it(merge: Merge, make: Make) -> None:
