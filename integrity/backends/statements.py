@@ -65,8 +65,11 @@ class Statements(ABC):
     def batch(self, *, lock_timeout: timedelta) -> Iterator[None]:
         """A short transaction that takes part in the caller's, if one is open."""
         outermost = not self.connection.in_atomic_block
-        with self.writing(), transaction.atomic(using=self.connection.alias):
-            self.prepare_batch(lock_timeout=lock_timeout, outermost=outermost)
+        with (
+            self.writing(),
+            transaction.atomic(using=self.connection.alias),
+            self.batch_settings(lock_timeout=lock_timeout, outermost=outermost),
+        ):
             yield
 
     @abstractmethod
@@ -74,8 +77,8 @@ class Statements(ABC):
         """Make the transaction begun inside it one that can write from its start."""
 
     @abstractmethod
-    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
-        """Set what holds for this transaction only; ``outermost`` tells that it has just begun."""
+    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> AbstractContextManager[None]:
+        """What holds for this batch only; ``outermost`` tells that its transaction has just begun."""
 
     @contextmanager
     def foreign_keys_unchecked(self) -> Iterator[None]:

@@ -17,6 +17,10 @@ from packaging.utils import canonicalize_name
 from project.local import CHECKOUT
 
 NEED_MORE = {
+    "integrity.backends.postgresql.bulk": "psycopg",
+    "integrity.backends.postgresql.loading": "psycopg",
+    "integrity.backends.postgresql.travelling": "psycopg",
+    "integrity.backends.postgresql.upserts": "psycopg",
     "integrity.pipeline.arrays": "psycopg",
     "integrity.pipeline.copying": "psycopg",
     "integrity.pipeline.vectors": "psycopg",

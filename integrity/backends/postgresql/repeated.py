@@ -12,11 +12,13 @@ from typing import Final
 from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.backends.statements import Query
 
-SORT_HASHES: Final = SQL(
-    "SELECT set_config('work_mem', '256MB', TRUE), set_config('enable_hashagg', 'off', TRUE), "
-    "set_config('parallel_tuple_cost', '0', TRUE), set_config('min_parallel_table_scan_size', '1TB', TRUE)"
-)
-"""To be executed before ``repeated_hashes``, for its transaction."""
+SORT_HASHES: Final = {
+    "work_mem": "256MB",
+    "enable_hashagg": "off",
+    "parallel_tuple_cost": "0",
+    "min_parallel_table_scan_size": "1TB",
+}
+"""Settings for ``repeated_hashes``."""
 
 
 def key_hash(key_count: int) -> SQL:

@@ -15,6 +15,7 @@ from integrity.backends.postgresql.embedded import holds, replaced
 from integrity.backends.postgresql.images import image
 from integrity.backends.postgresql.places import lies_as_staged, lock_where_staged
 from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
+from integrity.backends.postgresql.settings import settings
 from integrity.backends.ranking import GroupQuery, ranked_select
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered, on
@@ -30,24 +31,20 @@ class PostgreSQLRows(Rows):
     def writing(self) -> Iterator[None]:
         yield
 
-    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
-        from psycopg import ClientCursor  # not above: this file is read where SQLite is all there is
-
+    @contextmanager
+    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> Iterator[None]:
         # Re-checking under locks needs each statement to see what was committed before it: a stricter default
         # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
-        isolation = ["TRANSACTION ISOLATION LEVEL READ COMMITTED"] if outermost else []
+        isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; " if outermost else ""
         # A batch touches few rows of a large table: the planner, guessing at cold disks, would read all of it.
-        settings = {
+        wanted = {
             "lock_timeout": lock_timeout // timedelta(milliseconds=1),
             "enable_seqscan": "off",
             "random_page_cost": 1.1,
             "jit": "off",
         }
-        commands = [*isolation, *(f"LOCAL {name} = {value}" for name, value in settings.items())]
-        # Together in one round trip, which only a cursor that sends no parameters can do.
-        connection: Any = self.connection
-        with connection.wrap_database_errors, ClientCursor(connection.connection) as cursor:
-            cursor.execute("; ".join(f"SET {command}" for command in commands))
+        with settings(self.connection, wanted, first=isolation):
+            yield
 
     def prepare_stream(self, cursor: Any) -> None:
         from integrity.backends.postgresql.loading import let_text_be  # with psycopg, as above
@@ -109,8 +106,7 @@ class PostgreSQLRows(Rows):
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         if not self._hashes_key(keys, key_count):
             return super().count_groups(keys, key_count=key_count)
-        with transaction.atomic(using=self.connection.alias):
-            self.execute(SORT_HASHES)
+        with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
             hashes = repeated_hashes(keys, key_count)
             repeated = compose(
                 """
@@ -142,7 +138,7 @@ class PostgreSQLRows(Rows):
         return True
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
-        with transaction.atomic(using=self.connection.alias):
+        with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
             if self._hashes_key(query.keys, query.key_count):
                 self._stage_by_hash(name, query)
             else:
@@ -150,7 +146,6 @@ class PostgreSQLRows(Rows):
 
     def _stage_by_hash(self, name: str, query: GroupQuery) -> None:
         hashes = f"{name}_hashes"
-        self.execute(SORT_HASHES)
         self.create_as(hashes, repeated_hashes(query.keys, query.key_count))
         self.analyze(hashes)
         # Unlike a WITH query, all workers can read it: now they share the scan.

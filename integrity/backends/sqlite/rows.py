@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -65,8 +65,8 @@ class SQLiteRows(Rows):
         finally:
             connection.transaction_mode = before
 
-    def prepare_batch(self, *, lock_timeout: timedelta, outermost: bool) -> None:
-        """Do nothing: whoever writes is alone, and has waited for it as long as the connection's own timeout says."""
+    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> AbstractContextManager[None]:
+        return nullcontext()  # whoever writes is alone
 
     def check_constraints_now(self) -> None:
         """Do nothing: the resolver looks for what dangles itself."""
