@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-
-from django.core.management import get_commands
 
 from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding, Level
@@ -33,7 +32,5 @@ def duplicates(context: AuditContext) -> Iterator[Finding]:
 
 
 def _hint(target: Target) -> str:
-    command = f"dedupe_{target.rule.name}"
-    if command not in get_commands():
-        return f"Plan their removal with integrity.dedupe.make_plan for the rule {target.rule.name!r}."
-    return f"Preview what would be removed: {command_for(command, using=target.using)}"
+    command = command_for(f"dedupe {shlex.quote(target.rule.name)}", using=target.using)
+    return f"Preview what would be removed: {command}"

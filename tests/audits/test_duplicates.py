@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
+
 import pytest
 
 from integrity.audits import Level
+from integrity.dedupe import DedupeRule
 from integrity.models import Embedding
+from integrity.rules import registry
 from tests.audits.helpers import an_invocation, audit, ids
+from tests.commands import CommandResult
 from tests.databases import Database
+
+NAME = "unique_invocation_embedding_model"
 
 
 def test_groups_and_redundant_rows_are_counted(dirty: Database) -> None:
@@ -18,10 +26,16 @@ def test_groups_and_redundant_rows_are_counted(dirty: Database) -> None:
     assert found.message == "25 duplicate groups of (invocation_id, embedding_model) with 25 redundant rows."
 
 
-def test_the_hint_is_the_command_that_shows_what_would_go(dirty: Database) -> None:
+def test_the_hint_is_the_command_that_shows_what_would_go(
+    dirty: Database, monkeypatch: pytest.MonkeyPatch, call: Callable[..., CommandResult]
+) -> None:
+    rule = DedupeRule(name="file chunks' embeddings", model="integrity.Embedding", constraint=NAME)
+    monkeypatch.setattr(registry, "_RULES", {rule.name: rule})
+
     (found,) = audit("duplicates")
 
-    assert found.hint.endswith("manage.py dedupe_embeddings")
+    _, _, command = found.hint.partition("manage.py ")
+    assert "25  rows that share a key" in call(*shlex.split(command)).out
 
 
 @pytest.mark.usefixtures("unconstrained")

@@ -96,7 +96,7 @@ def test_json_has_the_documented_names(dirty: Database, call: Call) -> None:
         "tag": "duplicates",
         "object": "embedding",
         "message": "25 duplicate groups of (invocation_id, embedding_model) with 25 redundant rows.",
-        "hint": "Preview what would be removed: manage.py dedupe_embeddings",
+        "hint": "Preview what would be removed: manage.py dedupe embeddings",
         "details": {"rule": "embeddings", "groups": 25, "redundant": 25},
     }
 
@@ -158,7 +158,6 @@ def reader(postgres_database: Database) -> Iterator[str]:
     postgres_database.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
 
 
-@override_settings(INTEGRITY_SYSTEMS=["embeddings", "no such system"])
 def test_a_role_that_a_policy_hides_rows_from_is_told_so(reader: str, postgres_database: Database, call: Call) -> None:
     postgres_database.execute("ALTER TABLE embedding ENABLE ROW LEVEL SECURITY")
     postgres_database.execute(f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{reader}"')
@@ -170,6 +169,7 @@ def test_a_role_that_a_policy_hides_rows_from_is_told_so(reader: str, postgres_d
     assert "BYPASSRLS" in result.err
 
 
+@override_settings(INTEGRITY_SYSTEMS=["embeddings", "no such system"])
 def test_a_project_that_fails_its_checks_is_audited_all_the_same(dirty: Database, call: Call) -> None:
     assert call("check").code == 1
     assert "25 duplicate groups" in call("audit").out
