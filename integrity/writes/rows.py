@@ -44,27 +44,30 @@ class Shape:
 def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check | None, using: str) -> Shape:
     """Derive the shape from the first row. Fields that no row brings get Django's default, or are left to the database.
 
-    ``touch`` gives values, the same for all rows, that an existing row gets only when it is changed.
+    A date that the rows bring is theirs, and no longer automatic. ``touch`` gives values, the same for all rows, that
+    an existing row gets only when it is changed.
 
     Raises:
-        InvalidUpsert: a name is no field of the model.
+        InvalidUpsert: a name is no field of the model, or a field is given twice.
     """
     connection = connections[using]
     given = {_field(model, name): name for name in first}
     if len(given) != len(first):
         raise InvalidUpsert(f"{model._meta.label}: a row brings one field twice, by its name and its column's.")
     constants = {_field(model, name): value for name, value in touch.items()}
+    if both := [field.name for field in constants if field in given]:
+        raise InvalidUpsert(f"{model._meta.label}: the rows bring {', '.join(both)}, and so does `touch`. Choose one.")
     columns: dict[models.Field[Any, Any], Column] = {}
     touched = []
     for field in model._meta.local_concrete_fields:
         automatic = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
-        if field in constants or automatic:
+        if field in given:
+            columns[field] = brought(field, given[field], connection)
+        elif field in constants or automatic:
             value = constants[field] if field in constants else field.pre_save(model(), add=True)
             columns[field] = constant(field, value, connection)
             if not getattr(field, "auto_now_add", False):
                 touched.append(field)
-        elif field in given:
-            columns[field] = brought(field, given[field], connection)
         elif field.has_default():  # as Django, also where the database has one, too
             columns[field] = default(field, connection)
     return Shape(

@@ -123,12 +123,12 @@ def make_plan(
         InvalidUpsert: ``update`` or ``newer_wins`` name what the rows do not bring.
     """
     model, connection = target.model, connections[using]
-    fields = {name: field for field in shape.fields for name in (field.name, field.attname)}
+    fields = {name: field for field in shape.brought for name in (field.name, field.attname)}
     for name in (*(update or ()), *([newer_wins] if newer_wins else [])):
         if name not in fields:
             raise InvalidUpsert(f"{model._meta.label}: the rows bring no {name!r}, which was to be written.")
     if update is None:
-        compared = [column_of(field) for field in shape.brought if not _stays(field, target, shape)]
+        compared = [column_of(field) for field in shape.brought if not _stays(field, target)]
     else:
         compared = [column_of(fields[name]) for name in update]
     newer = column_of(fields[newer_wins]) if newer_wins else None
@@ -150,10 +150,9 @@ def make_plan(
     )
 
 
-def _stays(field: models.Field[Any, Any], target: Target, shape: Shape) -> bool:
-    """Whether an existing row keeps its own value unless the caller says otherwise: keys, and what is automatic."""
-    automatic = field in shape.touched or getattr(field, "auto_now_add", False)
-    return automatic or field.name in target.fields or field in target.model._meta.pk_fields
+def _stays(field: models.Field[Any, Any], target: Target) -> bool:
+    """Whether an existing row keeps its own value unless the caller says otherwise: its key's."""
+    return field.name in target.fields or field in target.model._meta.pk_fields
 
 
 def _may_lack_key(target: Target) -> bool:

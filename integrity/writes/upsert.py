@@ -40,12 +40,14 @@ def upsert(
     when it lost against another writer. Inside a caller's transaction all of it is part of that one.
 
     Args:
-        model: whose table; ``auto_now`` and ``auto_now_add`` fields are maintained, as in ``save()``.
+        model: whose table; ``auto_now`` and ``auto_now_add`` fields that no row brings are maintained, as in
+            ``save()``.
         rows: mappings from field name (or column attribute) to value, all with the same names.
         constraint: the UniqueConstraint that tells which row is meant, itself or by the name that the model has; or
         unique_fields: the fields of one.
         update: which fields an existing row gets; default: all that the rows bring. ``()`` leaves it as it is.
-        touch: values that an existing row gets only if something else is changed, and a new row always.
+        touch: values that an existing row gets only if something else is changed, and a new row always; of fields
+            that the rows do not bring.
         newer_wins: a field. An existing row is overwritten by a newer one only; NULL is older than anything.
         overwrite: a condition on the existing row without which it is left as it is.
         check: called with each row; raises ValueError or ValidationError for one that must not be written.

@@ -137,6 +137,21 @@ def test_automatic_dates_are_maintained_and_change_nothing_by_themselves(databas
     assert after.changed > before.changed
 
 
+@pytest.mark.parametrize("many", [1, MANY])
+def test_an_automatic_date_that_the_rows_bring_is_their_own_and_can_be_the_clock(database: Database, many: int) -> None:
+    book = a_model_of_books(BY_ISBN)
+
+    def write(title: str, changed: datetime) -> dict[str, int]:
+        rows = [{"isbn": str(n), "title": title, "changed": changed} for n in range(many)]
+        return counts(upsert(model=book, rows=rows, constraint="one_isbn", newer_wins="changed"))
+
+    assert write("noon", NOON) == {"inserted": many}
+    assert write("older", NOON - HOUR) == {"stale": many}
+    assert set(book.objects.values_list("title", "changed")) == {("noon", NOON)}
+    assert write("newer", NOON + HOUR) == {"updated": many}
+    assert set(book.objects.values_list("title", "changed")) == {("newer", NOON + HOUR)}
+
+
 def test_only_the_named_fields_of_an_existing_row_are_written(database: Database) -> None:
     book = a_model_of_books(BY_ISBN)
     row = {"isbn": "a", "title": "A", "edition": 1}
@@ -353,6 +368,10 @@ def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Databa
         ({"unique_fields": ["title"]}, "no plain unique constraint over title"),
         ({"constraint": "one_isbn", "update": ["edition"]}, "bring no 'edition'"),
         ({"constraint": "one_isbn", "newer_wins": "seen"}, "bring no 'seen'"),
+        ({"constraint": "one_isbn", "update": ["changed"]}, "bring no 'changed'"),
+        ({"constraint": "one_isbn", "newer_wins": "changed"}, "bring no 'changed'"),
+        ({"constraint": "one_isbn", "touch": {"edition": 7}, "update": ["edition"]}, "bring no 'edition'"),
+        ({"constraint": "one_isbn", "touch": {"isbn": "b"}}, "bring isbn, and so does `touch`"),
         ({"constraint": "one_isbn", "touch": {"nonsense": 1}}, "no field 'nonsense'"),
         ({"constraint": "one_isbn", "chunk_size": 0}, "chunk_size from 1"),
         ({"constraint": "one_isbn", "chunk_size": -1}, "chunk_size from 1"),
