@@ -41,11 +41,20 @@ class Shape:
     check: Check | None
 
 
-def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check | None, using: str) -> Shape:
+def shape_of(
+    first: Row,
+    *,
+    model: type[models.Model],
+    touch: Row,
+    needed: Sequence[models.Field[Any, Any]],
+    check: Check | None,
+    using: str,
+) -> Shape:
     """Derive the shape from the first row. Fields that no row brings get Django's default, or are left to the database.
 
     A date that the rows bring is theirs, and no longer automatic. ``touch`` gives values, the same for all rows, that
-    an existing row gets only when it is changed.
+    an existing row gets only when it is changed. Of the fields that are ``needed`` to tell rows apart, those that
+    would be NULL in the table are so in the rows as well.
 
     Raises:
         InvalidUpsert: a name is no field of the model, or a field is given twice.
@@ -70,6 +79,8 @@ def shape_of(first: Row, *, model: type[models.Model], touch: Row, check: Check 
                 touched.append(field)
         elif field.has_default():  # as Django, also where the database has one, too
             columns[field] = default(field, connection)
+        elif field in needed and field.null and not (field.generated or field.has_db_default()):
+            columns[field] = constant(field, None, connection)
     return Shape(
         names=frozenset(first),
         fields=tuple(columns),

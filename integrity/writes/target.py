@@ -43,6 +43,12 @@ class Target:
         by_name = {field.name: column_of(field) for field in self.model._meta.concrete_fields}
         return tuple(by_name[name] for name in self.fields)
 
+    @property
+    def needed(self) -> tuple[models.Field[Any, Any], ...]:
+        """The fields that the key and the condition are made of."""
+        names = Q(*self.expressions, self.condition or Q()).referenced_base_fields
+        return tuple(field for field in self.model._meta.concrete_fields if names & {field.name, field.attname})
+
 
 def column_of(field: models.Field[Any, Any]) -> str:
     """Return the column of a concrete field."""
@@ -120,9 +126,14 @@ def make_plan(
     """Compose what an upsert of rows of one shape does on a database.
 
     Raises:
-        InvalidUpsert: ``update`` or ``newer_wins`` name what the rows do not bring.
+        InvalidUpsert: ``update``, ``newer_wins`` or the target name what the rows do not bring.
     """
     model, connection = target.model, connections[using]
+    if missing := [field.name for field in target.needed if field not in shape.fields]:
+        raise InvalidUpsert(
+            f"{model._meta.label}: {target.name} tells rows apart by {', '.join(missing)}, which the rows do not "
+            "bring. Bring it in each row, or name a constraint over fields that rows can bring."
+        )
     fields = {name: field for field in shape.brought for name in (field.name, field.attname)}
     for name in (*(update or ()), *([newer_wins] if newer_wins else [])):
         if name not in fields:

@@ -108,7 +108,7 @@ def upsert_chunks(
     if first is None:
         return
     require_safe_ids(model, using=using)
-    shape = shape_of(first, model=model, touch=touch or {}, check=check, using=using)
+    shape = shape_of(first, model=model, touch=touch or {}, needed=target.needed, check=check, using=using)
     plan = make_plan(target, shape=shape, update=update, newer_wins=newer_wins, overwrite=overwrite, using=using)
     writer = Writer(target=target, shape=shape, plan=plan, isolate=on_error == "isolate", using=using)
     numbered = enumerate(chain([first], incoming))

@@ -284,6 +284,46 @@ def test_a_row_outside_the_constraint_is_refused_since_it_would_be_written_each_
     assert not book.objects.exists()
 
 
+@pytest.mark.parametrize("many", [1, MANY])
+def test_a_field_of_the_condition_that_no_row_brings_is_null_as_in_the_table(database: Database, many: int) -> None:
+    constraint = models.UniqueConstraint(fields=["isbn"], condition=Q(seen__isnull=True), name="one_unseen")
+    book = a_model_of_books(constraint)
+    gone = book.objects.create(isbn="0", title="gone", seen=NOON)
+
+    def write(title: str) -> dict[str, int]:
+        rows = [{"isbn": str(n), "title": title} for n in range(many)]
+        return counts(upsert(model=book, rows=rows, constraint="one_unseen"))
+
+    assert write("A") == {"inserted": many}
+    assert write("A") == {"unchanged": many}
+    assert write("B") == {"updated": many}
+    assert book.objects.get(title="gone") == gone
+
+
+@pytest.mark.parametrize(
+    ("constraint", "missing"),
+    [
+        (models.UniqueConstraint(fields=["isbn", "lower"], name="key"), "lower"),
+        (models.UniqueConstraint(Lower("region"), F("isbn").desc(), name="key"), "region"),
+        (models.UniqueConstraint(fields=["isbn"], condition=Q(region="eu"), name="key"), "region"),
+    ],
+    ids=["generated", "database default", "in the condition"],
+)
+def test_a_field_of_the_constraint_that_only_the_database_knows_must_be_brought(
+    database: Database, constraint: models.UniqueConstraint, missing: str
+) -> None:
+    book = a_model_of_books(
+        constraint,
+        region=models.CharField(max_length=20, db_default="eu"),
+        lower=models.GeneratedField(
+            expression=Lower("title"), output_field=models.CharField(max_length=40), db_persist=True
+        ),
+    )
+
+    with pytest.raises(InvalidUpsert, match=f"key tells rows apart by {missing}, which the rows do not bring"):
+        upsert(model=book, rows=[{"isbn": "a"}], constraint="key")
+
+
 def test_a_bad_row_ends_its_chunk_and_is_named(database: Database) -> None:
     book = a_model_of_books(BY_ISBN, models.CheckConstraint(condition=Q(edition__lt=10), name="few_editions"))
 
@@ -366,6 +406,7 @@ def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Databa
         ({"constraint": "one_isbn", "unique_fields": ["isbn"]}, "either"),
         ({"constraint": "nonsense"}, "it has: one_isbn"),
         ({"unique_fields": ["title"]}, "no plain unique constraint over title"),
+        ({"unique_fields": ["id"]}, "id tells rows apart by id, which the rows do not bring"),
         ({"constraint": "one_isbn", "update": ["edition"]}, "bring no 'edition'"),
         ({"constraint": "one_isbn", "newer_wins": "seen"}, "bring no 'seen'"),
         ({"constraint": "one_isbn", "update": ["changed"]}, "bring no 'changed'"),
