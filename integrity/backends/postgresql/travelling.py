@@ -35,26 +35,29 @@ BINARY = frozenset((*_AS_PARAMETER.values(), _NAIVE))
 """Types whose values psycopg sends in PostgreSQL's own form; that takes less than half of the time of text."""
 
 CAST_TYPES = SQL("""
-    WITH RECURSIVE found (name, oid, modifier) AS (
-        SELECT attname, atttypid, atttypmod FROM pg_catalog.pg_attribute
+    WITH RECURSIVE found (name, oid, modifier, collation_oid) AS (
+        SELECT attname, atttypid, atttypmod, attcollation FROM pg_catalog.pg_attribute
         WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
         UNION ALL
-        SELECT f.name, d.typbasetype, d.typtypmod
+        SELECT f.name, d.typbasetype, d.typtypmod, f.collation_oid
         FROM found AS f JOIN pg_catalog.pg_type AS d ON d.oid = f.oid AND d.typtype = 'd'
     )
     SELECT f.name, CASE
         WHEN t.typname IN ('vector', 'halfvec') THEN 'double precision[]'
         WHEN COALESCE(e.typcategory, t.typcategory) IN ('S', 'V') THEN format_type(f.oid, -1)
         ELSE format_type(f.oid, f.modifier)
-    END
+    END, COALESCE(' COLLATE ' || quote_ident(s.nspname) || '.' || quote_ident(l.collname), '')
     FROM found AS f
     JOIN pg_catalog.pg_type AS t ON t.oid = f.oid AND t.typtype <> 'd'
     LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'
+    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = f.collation_oid AND l.oid <> t.typcollation
+    LEFT JOIN pg_catalog.pg_namespace AS s ON s.oid = l.collnamespace
 """)
 """What a value is cast to on its way to each column of a table: the column's type, of a domain that under it.
 
 Texts and bit strings lose their length: a cast would cut what is too long, where storing it is an error. pgvector's
-types are assigned from arrays.
+types are assigned from arrays. Last comes the column's collation where its type has another: rows of one key are to be
+the same here as in the table.
 """
 
 

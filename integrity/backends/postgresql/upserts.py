@@ -34,7 +34,7 @@ class PostgreSQLUpserts(Upserts):
         super().__init__(connection)
         self.rows = PostgreSQLRows(connection)
         self.bulk = PostgreSQLBulk(connection)
-        self._types: dict[str, dict[str, SQL]] = {}
+        self._types: dict[str, dict[str, tuple[SQL, SQL]]] = {}
 
     def was_inserted(self, plan: UpsertPlan) -> SQL:
         if self._returns_old:
@@ -76,16 +76,16 @@ class PostgreSQLUpserts(Upserts):
 
     @contextmanager
     def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
-        casts = self._cast_types(plan)
+        casts, collated = zip(*self._cast_types(plan), strict=True)
         few = len(batch) * len(plan.columns) <= FEW_VALUES
         staged = None if few or not self._may_stage() else _stage_types(batch, casts)
         if staged is None:
-            yield self._values(plan, batch, casts)
+            yield self._values(plan, batch, collated)
             return
         empty = _each("NULL::{kind} AS {name}", plan.columns, staged)
         self.bulk.create_stage(_STAGE, compose("SELECT 0::bigint AS {n}, {empty}", n=POSITION, empty=empty))
         self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
-        brought = _each("{name}::{kind} AS {name}", plan.columns, casts)
+        brought = _each("{name}::{kind} AS {name}", plan.columns, collated)
         yield Query(
             sql=compose("(SELECT {n}, {brought} FROM {stage})", n=POSITION, brought=brought, stage=_STAGE),
         )
@@ -106,11 +106,11 @@ class PostgreSQLUpserts(Upserts):
     def _may_stage(self) -> bool:
         return bool(self.rows.value(SQL("SELECT has_database_privilege(current_database(), 'TEMP')")))
 
-    def _cast_types(self, plan: UpsertPlan) -> list[SQL]:
-        """What the values of the plan's columns are cast to."""
+    def _cast_types(self, plan: UpsertPlan) -> list[tuple[SQL, SQL]]:
+        """What the values of the plan's columns are cast to, without and with the column's collation."""
         if plan.table not in self._types:
             found = self.rows.fetch(CAST_TYPES, (self.connection.ops.quote_name(plan.table),))
-            self._types[plan.table] = {name: SQL(kind) for name, kind in found}
+            self._types[plan.table] = {name: (SQL(kind), SQL(kind + collation)) for name, kind, collation in found}
         return [self._types[plan.table][name] for name in plan.columns]
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:

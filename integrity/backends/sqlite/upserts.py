@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
+from integrity.backends.sql import SQL, columns, compose, joined, on
 from integrity.backends.sqlite.bulk import SQLiteBulk
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
@@ -56,15 +56,14 @@ class SQLiteUpserts(Upserts):
 
     @contextmanager
     def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> Iterator[Query]:
-        # A table made by a query keeps the affinities: values are converted here as they will be there.
-        self.bulk.create_stage(
-            _STAGE,
-            compose(
-                "SELECT 0 AS {n}, {columns} FROM {table}", n=POSITION, columns=columns(plan.columns), table=plan.table
-            ),
+        # A table made by a query keeps the affinities: values are converted here as they will be there. It loses the
+        # collations: they come from the first part of the union, so that one key here is one key there.
+        like = compose(
+            "SELECT 0 AS {n}, {columns} FROM {table}", n=POSITION, columns=columns(plan.columns), table=plan.table
         )
+        self.bulk.create_stage(_STAGE, like)
         self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
-        yield Query(sql=identifier(_STAGE))
+        yield Query(sql=compose("({like} WHERE 1 = 0 UNION ALL SELECT * FROM {stage})", like=like, stage=_STAGE))
         self.bulk.drop_stage(_STAGE)
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
