@@ -1,4 +1,4 @@
-"""From values as Python has them to those that the database takes: one column of many rows at a time.
+"""From values as Python has them to those that the database takes, one column of many rows at a time; and back.
 
 Django converts value by value, through several calls each. Where a whole column holds what the database takes as it is,
 that is seen from the values' types alone, which costs a tenth.
@@ -79,6 +79,19 @@ def default(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> C
         return constant(field, field.get_default(), connection)
     make, convert = field.default, converter(field, connection)
     return lambda rows: convert([make() for _ in rows])
+
+
+def loader(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
+    """Return what makes a field's database value that of Python, as a queryset would."""
+    column = field.get_col(field.model._meta.db_table)
+    converters = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+
+    def load(value: Any) -> Any:
+        for convert in converters:
+            value = convert(value, column, connection)
+        return value
+
+    return load
 
 
 def _has_zone(value: datetime | None) -> bool:

@@ -17,7 +17,7 @@ from integrity.writes.results import FailedRow, UpsertResult
 from integrity.writes.retry import retried
 from integrity.writes.rows import RowRejected, Shape, prepared
 from integrity.writes.target import Target, constraint_required
-from integrity.writes.values import Row
+from integrity.writes.values import Row, loader
 
 Numbered = tuple[int, Row]
 
@@ -142,14 +142,11 @@ class Writer:
         )
 
     def _result(self, outcome: Outcome) -> UpsertResult:
-        fields = self.target.model._meta.pk_fields
+        loaders = [loader(field, connections[self.using]) for field in self.target.model._meta.pk_fields]
 
         def ids(keys: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-            if len(fields) == 1:
-                return tuple(fields[0].to_python(value) for (value,) in keys)
-            return tuple(
-                tuple(field.to_python(value) for field, value in zip(fields, key, strict=True)) for key in keys
-            )
+            loaded = (tuple(load(value) for load, value in zip(loaders, key, strict=True)) for key in keys)
+            return tuple(loaded) if len(loaders) > 1 else tuple(value for (value,) in loaded)
 
         return UpsertResult(
             inserted=ids(outcome.inserted),

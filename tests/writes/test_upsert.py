@@ -512,6 +512,50 @@ def test_a_partitioned_table_can_be_the_target(postgres_database: Database) -> N
     assert [counts(result) for result in results] == [{"inserted": 1}, {"unchanged": 1}, {"updated": 1}]
 
 
+class Tagged(models.CharField):  # type: ignore[type-arg]  # it has none when the test runs
+    """A text that reads otherwise in Python than in the database."""
+
+    def from_db_value(self, value: str, *_: Any) -> str:
+        return f"tag:{value}"
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value.removeprefix("tag:")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (models.DurationField(primary_key=True), HOUR),
+        (models.DateTimeField(primary_key=True), NOON),
+        (models.DecimalField(primary_key=True, max_digits=9, decimal_places=2), Decimal("1.50")),
+        (Tagged(primary_key=True, max_length=20), "tag:a"),
+    ],
+    ids=["duration", "moment", "decimal", "custom"],
+)
+def test_primary_keys_of_a_result_are_as_a_queryset_gives_them(database: Database, key: Any, value: Any) -> None:
+    book = a_model_of_books(key=key)
+
+    first, second = (
+        upsert(model=book, rows=[{"key": value, "edition": edition}], unique_fields=["key"]) for edition in (1, 2)
+    )
+
+    assert (first.inserted, second.updated) == ((value,), (value,))
+    assert book.objects.get().pk == value
+
+
+def test_composite_primary_keys_of_a_result_are_as_a_queryset_gives_them(database: Database) -> None:
+    book = a_model_of_books(
+        pk=models.CompositePrimaryKey("sensor", "at"), sensor=models.IntegerField(), at=models.DateTimeField()
+    )
+
+    first, second = (
+        upsert(model=book, rows=[{"sensor": 1, "at": NOON, "edition": edition}], unique_fields=["sensor", "at"])
+        for edition in (1, 2)
+    )
+
+    assert (first.inserted, second.updated) == (((1, NOON),), ((1, NOON),))
+
+
 def test_asynchronous_code_has_the_same(database: Database) -> None:
     book = a_model_of_books(BY_ISBN)
 
