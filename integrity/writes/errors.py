@@ -68,7 +68,7 @@ class DuplicateKey(ConstraintViolated):
     """Another row has this key."""
 
     fact = "Another row has this key"
-    advice = "Write with integrity.writes.upsert, which changes the row that is there."
+    advice = "Change the row that is there: integrity.writes.upsert does, with this constraint for its target."
 
 
 class MissingReference(ConstraintViolated):

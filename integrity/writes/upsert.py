@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from django.db import DEFAULT_DB_ALIAS, models
 
@@ -102,6 +102,9 @@ def upsert_chunks(
     """
     if chunk_size < 1:
         raise InvalidUpsert(f"A chunk of {chunk_size} rows writes nothing. Give a chunk_size from 1.")
+    if on_error not in get_args(OnError):
+        raise InvalidUpsert(f"There is no on_error={on_error!r}. Choose from: {', '.join(get_args(OnError))}.")
+    model = model._meta.concrete_model or model  # a proxy's fields and constraints are those of the model behind it
     target = find_target(model, constraint=constraint, unique_fields=unique_fields)
     incoming = iter(rows)
     first = next(incoming, None)

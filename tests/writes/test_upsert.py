@@ -255,6 +255,26 @@ def test_constraints_that_only_postgresql_has_can_be_the_target(
     assert book.objects.count() == 2
 
 
+def test_a_proxy_writes_the_rows_of_the_model_behind_it(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    meta = type("Meta", (), {"app_label": "library", "apps": book._meta.apps, "proxy": True})
+    novel = type("Novel", (book,), {"__module__": __name__, "Meta": meta})
+
+    first, second = (upsert(model=novel, rows=[{"isbn": "a", "title": t}], constraint="one_isbn") for t in "AB")
+
+    assert (counts(first), counts(second)) == ({"inserted": 1}, {"updated": 1})
+    assert titles(book) == {"a": "B"}
+
+
+def test_a_model_with_a_parents_table_is_refused(sqlite_database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    meta = type("Meta", (), {"app_label": "library", "apps": book._meta.apps})
+    novel = type("Novel", (book,), {"__module__": __name__, "Meta": meta})
+
+    with pytest.raises(InvalidUpsert, match="two tables"):
+        upsert(model=novel, rows=[{"isbn": "a"}], unique_fields=["id"])
+
+
 def test_a_deferrable_constraint_is_refused(database: Database) -> None:
     constraint = models.UniqueConstraint(fields=["isbn"], name="late", deferrable=models.Deferrable.DEFERRED)
     book = a_model_of_books()
@@ -332,6 +352,14 @@ def test_a_bad_row_ends_its_chunk_and_is_named(database: Database) -> None:
 
     assert caught.value.constraint == "few_editions"
     assert not book.objects.exists()
+
+
+def test_a_duplicate_of_another_key_names_the_constraint_to_write_by(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN, models.UniqueConstraint(fields=["title"], name="one_title"))
+    book.objects.create(isbn="a", title="A")
+
+    with pytest.raises(DuplicateKey, match="upsert does, with this constraint for its target"):
+        upsert(model=book, rows=[{"isbn": "b", "title": "A"}], constraint="one_isbn")
 
 
 @pytest.mark.parametrize("many", [5, MANY])
@@ -416,6 +444,7 @@ def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Databa
         ({"constraint": "one_isbn", "touch": {"nonsense": 1}}, "no field 'nonsense'"),
         ({"constraint": "one_isbn", "chunk_size": 0}, "chunk_size from 1"),
         ({"constraint": "one_isbn", "chunk_size": -1}, "chunk_size from 1"),
+        ({"constraint": "one_isbn", "on_error": "ignore"}, "no on_error='ignore'. Choose from: raise, isolate"),
     ],
 )
 def test_arguments_that_do_not_fit_the_model_are_refused(
