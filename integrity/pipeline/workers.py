@@ -55,7 +55,8 @@ def run_workers(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(1)  # a signal that the system gave to another thread would not end a longer wait
     if faults:
         raise faults[0]
     return sum((worker.counts for worker in workers), Counter())

@@ -27,6 +27,7 @@ from tests.pipeline.providers import Held
 from tests.pipeline.stage import Actor
 from tests.waiting import eventually
 
+WAITS_FOR_A_LOCK = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 PROVIDER = {"EMBEDDING_PROVIDER": "offline", "EMBEDDING_DIMENSIONS": str(DIMENSIONS)}
 
 
@@ -47,7 +48,7 @@ def worker_in_a_commit(database: Database, *options: str) -> Iterator[tuple[subp
         blocker.execute("SELECT 1 FROM file_chunks WHERE chunk_index = 0 FOR UPDATE")
         with worker_process(database, *options) as process:
             # It has read its messages, called the provider, and holds the file.
-            eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+            eventually(lambda: fetch(WAITS_FOR_A_LOCK))
             yield process, blocker
 
 
@@ -123,7 +124,7 @@ def test_what_a_killed_worker_held_is_done_by_the_next_one(library: Library, pgm
     with worker_in_a_commit(pgmq_database, "--batch-size=5") as (process, _):
         process.kill()
         process.wait(30)
-    eventually(lambda: fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [])
+    eventually(lambda: fetch(WAITS_FOR_A_LOCK) == [])
 
     assert (library.embedded_anywhere(), library.waiting()) == (0, 5)
     library.let_leases_end()
@@ -236,11 +237,11 @@ def test_the_leases_of_one_half_are_extended_while_the_provider_is_slow_with_the
     settings.INTEGRITY_EMBEDDING_LEASE = 1
     processed = library.upload(*words("text", 4))
     provider = Held(unheld=1, answers=[InputRejected("one of these texts is not welcome")])
-    first = "SELECT MIN(vt) FROM pgmq.q_embeddings"
+    first, last = "SELECT MIN(vt) FROM pgmq.q_embeddings", "SELECT MAX(vt) FROM pgmq.q_embeddings"
 
     with Actor(lambda: library.work(provider=provider)) as slow:
         assert provider.arrived.wait(30)
-        begin = fetch(first)
+        begin = fetch(last)
         eventually(lambda: fetch(first) > begin)
         provider.go_on.set()
 
