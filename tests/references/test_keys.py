@@ -138,7 +138,7 @@ def test_children_for_whom_nulls_are_equal_collide_where_the_database_knows_that
 def test_children_collide_by_the_collation_of_their_index(merge: Merge, ponies: Database) -> None:
     collation = "NOCASE"
     if ponies.vendor == "postgresql":
-        if not ponies.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i'"):
+        if not ponies.execute("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'"):
             pytest.skip("this server has no ICU, and without it collations agree on what is equal")
         collation = "ignores_case"
         ponies.execute(
