@@ -185,7 +185,7 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
     ):
         return
     key = job_queue(using=using).key
-    if not has_key(queue_table(queue), key, using=using):
+    if not has_key(queue, key, using=using):
         yield Mistake(
             id="queue.index",
             message=f"Queue {queue} has no unique index on {', '.join(key)}: jobs are sent twice, or sought for long.",

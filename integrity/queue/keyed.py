@@ -11,9 +11,10 @@ from django.db import IntegrityError, NotSupportedError
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.sql import SQL, as_value, compose, identifier, joined
+from integrity.backends.sql import SQL, compose, identifier, joined
 from integrity.queue.install import InstallationRefused
 from integrity.queue.leased import LeasedQueue
+from integrity.queue.names import table_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class KeyedQueue(LeasedQueue):
         if self.is_keyed():
             return
         try:
-            patiently(self.rows.connection, self._create_index, table=as_value(self.table), say=log.info)
+            patiently(self.rows.connection, self._create_index, table=table_of(self.name), say=log.info)
         except IntegrityError as error:
             raise InstallationRefused(
                 f"Queue {self.name!r} holds several messages with the same {', '.join(self.key)}. "
@@ -71,7 +72,7 @@ class KeyedQueue(LeasedQueue):
 
     def is_keyed(self) -> bool:
         """Whether an index, whatever its name, sees to it that no two messages with the same key wait."""
-        return has_key(self.table, self.key, using=self.using)
+        return has_key(self.name, self.key, using=self.using)
 
     def _create_index(self) -> None:
         # A lock that conflicts with itself: of two who create at once, the second finds the index.
@@ -116,12 +117,12 @@ class KeyedQueue(LeasedQueue):
         return bool(self.rows.value(query, (group,)))
 
 
-def has_key(table: SQL, key: Sequence[str], *, using: str) -> bool:
+def has_key(queue: str, key: Sequence[str], *, using: str) -> bool:
     """Whether a unique index on a queue's table holds its messages to this key."""
-    keys = tuple(f"(message ->> '{field}'::text)" for field in key)
+    keys = tuple(f"""(message ->> '{field}'::text) COLLATE pg_catalog."default\"""" for field in key)
     return any(
         index.unique and index.valid and index.keys == keys and index.predicate is None and index.nulls_distinct
-        for index in get_catalogue(using=using).indexes(as_value(table))
+        for index in get_catalogue(using=using).indexes(table_of(queue))
     )
 
 

@@ -28,9 +28,14 @@ def checked_name(name: str) -> str:
     return name
 
 
+def table_of(name: str) -> str:
+    """The table of the messages that wait or are being worked on, as the catalogue is asked for it."""
+    return f'pgmq"."q_{name.lower()}'
+
+
 def queue_table(name: str) -> SQL:
-    """The table of the messages that wait or are being worked on."""
-    return identifier(f'pgmq"."q_{name.lower()}')
+    """The same as it stands in a statement."""
+    return identifier(table_of(name))
 
 
 def archive_table(name: str) -> SQL:

@@ -25,6 +25,7 @@ from integrity.queue import (
     shipped_version,
 )
 from integrity.queue.install import PgmqMissing, require_installation
+from integrity.queue.names import table_of
 from tests.commands import CommandResult
 from tests.databases import Database
 
@@ -263,6 +264,6 @@ def test_a_key_under_another_name_counts(queue: LeasedQueue) -> None:
 
     keyed.create()
 
-    assert [index.name for index in get_catalogue(using="default").indexes(str(keyed.table)) if index.keys[1:]] == [
+    assert [index.name for index in get_catalogue(using="default").indexes(table_of(keyed.name)) if index.keys[1:]] == [
         "theirs"
     ]
