@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue
-from integrity.dedupe.references import foreign_keys_of_models, generic_keys_of_models, soft_column
+from integrity.dedupe.generickeys import generic_keys_of_models
+from integrity.dedupe.references import foreign_keys_of_models, soft_column
 from integrity.dedupe.rule import DedupeRule, InvalidRule
 
 

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.apps import apps as live_apps
 from django.apps.registry import Apps
-from django.db import router
 from django.db.models import ForeignKey as DjangoForeignKey
-from django.db.models import IntegerField, UUIDField
+from django.db.models import UUIDField
 
 from integrity.backends import (
     Catalogue,
@@ -25,7 +23,8 @@ from integrity.backends import (
     get_rows,
     has_index_on,
 )
-from integrity.backends.sql import NOTHING, SQL, compose
+from integrity.backends.sql import NOTHING, SQL
+from integrity.dedupe.generickeys import generic_keys_to
 from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
 
 
@@ -119,65 +118,17 @@ def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
 
 def _generic_foreign_keys(table: str, apps: Apps, catalogue: Catalogue, *, using: str) -> Iterator[Reference]:
     models = [model for model in apps.get_models() if _is_of(model, table, catalogue)]
-    types = _content_types(models, apps, using=using)
-    if not types:
-        return
-    pk: Any = next(model for model in models if not model._meta.proxy)._meta.pk
-    if pk.column is None:
-        return  # Django has no generic foreign keys to composite primary keys
-    for type_field, id_field in generic_keys_of_models(apps):
-        if not _can_hold(id_field, pk):
-            continue
+    for ids, pk, condition in generic_keys_to(models, apps=apps, using=using):
         reference = Reference(
-            table=id_field.model._meta.db_table,
-            columns=(id_field.column,),
+            table=ids.model._meta.db_table,
+            columns=(ids.column,),
             target_table=table,
             target_columns=(pk.column,),
-            condition=compose(
-                "c.{column} IN ({types})", column=type_field.column, types=SQL(", ".join(map(str, sorted(types))))
-            ),
+            condition=condition,
         )
         yield reference
         if isinstance(pk, UUIDField):
             yield replace(reference, dashed=True)
-
-
-def generic_keys_of_models(apps: Apps) -> Iterator[tuple[Any, Any]]:
-    """Yield the two fields of every generic foreign key, for the type and for the id.
-
-    A migration's registry has lost them: the live one is asked as well.
-    """
-    for model in (*apps.get_models(include_auto_created=True), *live_apps.get_models(include_auto_created=True)):
-        for field in model._meta.private_fields:
-            if hasattr(field, "ct_field") and hasattr(field, "fk_field"):
-                yield model._meta.get_field(field.ct_field), model._meta.get_field(field.fk_field)
-
-
-def _can_hold(ids: Any, pk: Any) -> bool:
-    """Whether a column for ids can hold those of this model: numbers only numbers, UUIDs only UUIDs, texts all."""
-    while pk.remote_field is not None:  # a child's key is its parent's
-        pk = pk.target_field
-    return all(isinstance(pk, kind) for kind in (IntegerField, UUIDField) if isinstance(ids, kind))
-
-
-def _content_types(models: list[Any], apps: Apps, *, using: str) -> set[int]:
-    """Ids of the content types of models; none where there are none.
-
-    They are those of the same database, as Django stores them, or else of the one that content types are kept in.
-    """
-    try:
-        content_types: Any = apps.get_model("contenttypes", "ContentType")
-    except LookupError:
-        return set()
-    kept = content_types._meta.db_table
-    alias = next(
-        (a for a in (using, router.db_for_read(content_types)) if kept in get_catalogue(using=a).tables()), None
-    )
-    if alias is None:
-        return set()
-    names = {(m._meta.app_label, m._meta.model_name) for m in models}
-    rows = content_types._base_manager.using(alias).filter(app_label__in={label for label, _ in names})
-    return {row.pk for row in rows if (row.app_label, row.model) in names}
 
 
 def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: Catalogue) -> Iterator[Reference]:

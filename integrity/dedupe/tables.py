@@ -18,12 +18,14 @@ def primary_key_of(table: str, *, catalogue: Catalogue, references: str = "") ->
     """Return the columns of the primary key of a table that can be treated; ``references`` is why it is to be.
 
     Raises:
-        UntreatableTable: it is a view, shows the rows of other tables, or hides some of its own.
+        UntreatableTable: it is a view, shows the rows of other tables, hides some of its own, or computes their keys.
         NoPrimaryKey: it has none.
     """
     named = f"Table {table!r}" + (f", which references {references!r}," if references else "")
     if hindrance := catalogue.hindrance(table):
         raise UntreatableTable(f"{named} {hindrance}")
     if pk := catalogue.primary_key(table):
+        if computed := [c.name for c in catalogue.columns(table) if c.generated and c.name in pk]:
+            raise UntreatableTable(f"{named} computes its primary key ({', '.join(computed)}): no row could come back.")
         return pk
     raise NoPrimaryKey(f"{named} has no primary key, so its rows cannot be told apart. Add one first.")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.apps.registry import Apps
 from django.core.exceptions import FieldError
-from django.db.models import BigIntegerField, Case, F, IntegerField, QuerySet, UniqueConstraint, Value, When
+from django.db.models import Case, F, IntegerField, QuerySet, UniqueConstraint, Value, When
 from django.db.models.expressions import Expression, OrderBy
 
-from integrity.backends import get_catalogue, get_rows
+from integrity.backends import get_catalogue
 from integrity.backends.ranking import GroupQuery
-from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
+from integrity.dedupe.expressions import Fingerprint, ReferenceCount, System
 from integrity.dedupe.fields import require_fields
-from integrity.dedupe.pointing import points_at
 from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key
@@ -67,7 +66,7 @@ class Target:
 
     def reference_count(self) -> Expression:
         """An expression: how many rows reference the row."""
-        return _ReferenceCount(self.references)
+        return ReferenceCount(self.references)
 
     def keys(self) -> Query:
         """A query of the key of every row that the constraint covers, as ``k1..kn``."""
@@ -89,10 +88,10 @@ class Target:
             "o1": tier,
             "tier": tier,
             **{f"o{n}": order.expression for n, order in enumerate(orders, 2)},
-            "content": _Fingerprint(self.table, self.content_columns),
-            "fp": _Fingerprint(self.table, self.columns),
-            "place": _System(lambda rows, alias: rows.place(alias)),
-            "version": _System(lambda rows, alias: rows.version(alias)),
+            "content": Fingerprint(self.table, self.content_columns),
+            "fp": Fingerprint(self.table, self.columns),
+            "place": System(lambda rows, alias: rows.place(alias)),
+            "version": System(lambda rows, alias: rows.version(alias)),
         }
         return GroupQuery(
             rows=self._select(self._base(), expressions),
@@ -222,54 +221,3 @@ def _require_fields_of_key(rule: DedupeRule, model: Any, pk: Sequence[str]) -> N
 def _direction(order: OrderBy) -> str:
     # NULLs come last unless the ordering says otherwise: the two databases disagree on their default.
     return f"{'DESC' if order.descending else 'ASC'} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
-
-
-class _Fingerprint(Expression):
-    """The backend's fingerprint of some columns of the query's own table."""
-
-    output_field = BigIntegerField()
-
-    def __init__(self, table: str, names: Sequence[str]) -> None:
-        super().__init__()
-        self.table, self.names = table, tuple(names)
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        rows = get_rows(using=connection.alias)
-        return rows.fingerprint(self.table, self.names, alias=compiler.query.get_initial_alias()), ()
-
-
-class _System(Expression):
-    """What the database itself says of the query's row: its place, its version."""
-
-    output_field = BigIntegerField()
-
-    def __init__(self, ask: Callable[[Rows, str], SQL]) -> None:
-        super().__init__()
-        self.ask = ask
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        return self.ask(get_rows(using=connection.alias), compiler.query.get_initial_alias()), ()
-
-
-class _ReferenceCount(Expression):
-    """How many rows of other tables reference the query's row."""
-
-    output_field = BigIntegerField()
-
-    def __init__(self, references: Sequence[Reference]) -> None:
-        super().__init__()
-        self.references = tuple(references)
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        outer = compiler.query.get_initial_alias()
-        rows = get_rows(using=connection.alias)
-        counts = (
-            compose(
-                "(SELECT COUNT(*) FROM {table} AS c WHERE {points})",
-                table=reference.table,
-                points=points_at(reference, outer, reference.target_columns, rows),
-            )
-            for reference in self.references
-            if reference.soft is None
-        )
-        return joined(" + ", counts) or SQL("0"), ()

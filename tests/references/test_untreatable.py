@@ -111,3 +111,13 @@ def test_a_reference_in_another_collation(postgres_ponies: Database) -> None:
 
     with pytest.raises(InvalidRule, match="could not determine which collation to use"):
         make_plan(DedupeRule(model="ponies.Colour", fields=("name",)), apps=apps, using="default")
+
+
+def test_a_table_that_computes_its_primary_key(postgres_ponies: Database) -> None:
+    replace_notes(
+        postgres_ponies,
+        "CREATE TABLE ponies_oldnote (id bigint GENERATED ALWAYS AS (pony_id * 10) STORED PRIMARY KEY, "
+        "pony_id bigint, text text)",
+    )
+
+    refused(NOTES, r"computes its primary key \(id\)")
