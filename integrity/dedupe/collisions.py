@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from integrity.backends import Catalogue, Index, get_catalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, columns, compose, joined, numbered, on
+from integrity.dedupe.referencing import not_removed_by
 from integrity.dedupe.stages import Stage
 
 _COLLATE = re.compile(r"\bCOLLATE\b", re.IGNORECASE)
@@ -124,7 +125,7 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
     standing = compose(
         """
         SELECT {own}, {values}, 0, 0, 0 FROM ({reached}) AS a JOIN {table} AS c ON {same_row}
-        LEFT JOIN {stage} AS st ON {same_stage} WHERE st.{p1} IS NULL {staying}
+        LEFT JOIN {stage} AS st ON {same_stage} WHERE st.{p1} IS NULL AND {staying}
         """,
         own=own,
         values=columns(names, of="c"),
@@ -134,7 +135,7 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
         stage=stage.name,
         same_stage=on("st", stage.p, "c", stage.pk),
         p1=stage.p[0],
-        staying=_not_removed_by_root(stage, root),
+        staying=not_removed_by(root, stage),
     )
     return compose(
         "SELECT j.* {computed} FROM ({moving} UNION ALL {standing}) AS j",
@@ -189,16 +190,6 @@ def _new_value(stage: Stage, column: str) -> SQL:
         if own == column
     ]
     return coalesce(*news, compose("c.{column}", column=column))
-
-
-def _not_removed_by_root(stage: Stage, root: Stage) -> SQL:
-    if stage.table != root.table:
-        return SQL("")
-    return compose(
-        "AND NOT EXISTS (SELECT 1 FROM {root} AS x WHERE x.action = 'remove' AND {same})",
-        root=root.name,
-        same=on("x", root.p, "c", stage.pk),
-    )
 
 
 def _follow_heirs(stage: Stage, rows: Rows) -> None:

@@ -45,7 +45,7 @@ def select_referencing(stage: Stage, sources: Sequence[Stage], *, root: Stage, r
             """
             SELECT {group} AS grp, {group} AS unit, {position} AS pos, 'repoint' AS action, 'reference' AS kind,
                    {keys}, {heirs}, {values}, CAST(NULL AS bigint) AS fp
-            FROM ({affected}) AS a JOIN {table} AS c ON {same} {sides} {staying}
+            FROM ({affected}) AS a JOIN {table} AS c ON {same} {sides} WHERE {staying}
             ORDER BY 1
             """,
             group=coalesce(*(compose("{m}.{g}", m=_side(r), g=r.grp) for r in maps)),
@@ -63,16 +63,17 @@ def select_referencing(stage: Stage, sources: Sequence[Stage], *, root: Stage, r
             table=stage.table,
             same=on("c", stage.pk, "a", stage.pk),
             sides=sides,
-            staying=_not_removed_by(root, stage),
+            staying=not_removed_by(root, stage),
         )
     )
 
 
-def _not_removed_by(root: Stage, stage: Stage) -> SQL:
+def not_removed_by(root: Stage, stage: Stage) -> SQL:
+    """Condition: in the rule's own table, the row ``c`` does not go anyway."""
     if stage.table != root.table:
-        return SQL("")
+        return SQL("1 = 1")
     return compose(
-        "WHERE NOT EXISTS (SELECT 1 FROM {root} AS x WHERE x.action = 'remove' AND {same})",
+        "NOT EXISTS (SELECT 1 FROM {root} AS x WHERE x.action = 'remove' AND {same})",
         root=root.name,
         same=on("x", root.p, "c", stage.pk),
     )
