@@ -78,7 +78,7 @@ def all_batches(work: Work) -> None:
             if size > 1:
                 size //= 2
                 continue
-            cursor = work.in_turn(partial(_leave_out, work, headline(error)))
+            cursor = work.in_turn(partial(_leave_out, work, cursor, headline(error)))
             left_out += 1
         size = work.batch_size or _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
         if cursor < work.last:
@@ -127,9 +127,11 @@ def _try_batch(work: Work, size: int) -> int:
     return int(run.cursor)
 
 
-def _leave_out(work: Work, why: str) -> int:
-    """Pass over the next unit, which the database refuses; return the cursor after."""
+def _leave_out(work: Work, cursor: int, why: str) -> int:
+    """Pass over the unit after the cursor, which the database refuses; return the cursor after."""
     run = _locked_run(work)
+    if run.cursor != cursor:
+        return int(run.cursor)  # another process at this run had its turn: it may be another unit that was refused
     work.resolver.rows.execute(
         compose(
             "INSERT INTO {refusals} (unit, grp, reason) SELECT DISTINCT unit, grp, %s FROM {root} WHERE unit = %s",
