@@ -67,6 +67,7 @@ def reopen(database: Database) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("point", STEPS)
 def test_an_apply_killed_at_any_step_is_finished_by_the_rerun(dirty: Database, point: str, nth: int) -> None:

@@ -115,6 +115,7 @@ def test_groups_that_the_database_refuses_are_left_as_they_are_and_the_others_ar
     assert Pony.all_objects.filter(pk__in=(7, 8, 199, 200)).count() == 4
 
 
+@pytest.mark.slow
 def test_a_run_stops_when_the_database_refuses_one_group_after_another(ponies: Database) -> None:
     with pytest.raises(RunFailed, match=r"she stays.*change what the message names"):
         merge_pairs(ponies, refused="> 0")

@@ -478,6 +478,7 @@ def keep_all_ponies(database: Database) -> None:
     database.execute("CREATE TRIGGER stay BEFORE DELETE ON ponies_pony FOR EACH ROW EXECUTE FUNCTION stay()")
 
 
+@pytest.mark.slow
 def test_a_run_that_the_database_refuses_says_how_to_go_on(ponies: Database, call: Call) -> None:
     too_many_twins()
     keep_all_ponies(ponies)
@@ -489,6 +490,7 @@ def test_a_run_that_the_database_refuses_says_how_to_go_on(ponies: Database, cal
     assert "then manage.py dedupe --resume 1; or end it where it is: manage.py dedupe --cancel 1" in refused.err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_migration_is_finished_by_that(ponies: Database, call: Call) -> None:
     too_many_twins()
     keep_all_ponies(ponies)
@@ -504,6 +506,7 @@ def test_a_run_of_a_migration_is_finished_by_that(ponies: Database, call: Call) 
         assert (refused.code, "manage.py migrate" in refused.err) == (2, True), refused.err
 
 
+@pytest.mark.slow
 def test_a_run_in_a_transaction_of_others_names_no_run_to_go_on_with(ponies: Database) -> None:
     too_many_twins()
     keep_all_ponies(ponies)

@@ -99,6 +99,7 @@ def test_a_foreign_key_comes_back_for_new_rows_when_old_ones_break_it(
     assert "holds for new rows only" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_on_an_empty_table(owned: Owned, call: Call, times: int) -> None:
     owned(PATTERNS, METRICS)
