@@ -127,12 +127,9 @@ class PostgreSQLRows(Rows):
             key_hash=key_hash(key_count),
             keys=keys.sql,
         )
-        return self._succeeds(no_row, keys.params)
-
-    def _succeeds(self, sql: SQL, params: Sequence[Any] = ()) -> bool:
         try:
             with transaction.atomic(using=self.connection.alias):
-                self.fetch(sql, params)
+                self.fetch(no_row, keys.params)
         except DatabaseError:
             return False
         return True
