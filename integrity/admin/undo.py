@@ -53,6 +53,8 @@ class UndoMixin(ReadOnlyAdmin):
             return
         said = f"{summary.restored} rows came back, {summary.repointed} references point where they pointed before."
         self.log_change(request, run, f"Undo: {said} The run is {summary.state}.")
+        for kept in summary.kept:
+            messages.warning(request, f"{kept}.")
         if summary.refused:
             reasons = "; ".join(f"{refusal.groups} groups: {refusal.reason}" for refusal in summary.refused)
             messages.warning(request, f"Run {run.pk} is {summary.state}: {said} Not undone: {reasons}.")

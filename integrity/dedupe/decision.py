@@ -59,6 +59,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
             "counts": counts,
             "references": [_reference_counts(stage, batches, using=using) for stage in stages if not stage.fills],
             "filled": _filled(fills, using=using),
+            "triggers": _triggers((root, *stages), using=using),
             "indexed_key": _indexed_key(target),
         },
         digest=digest_of(target, (root, *stages)),
@@ -121,6 +122,13 @@ def _reference_counts(stage: Stage, batches: int, *, using: str) -> dict[str, An
         "rows": rows,
         "reads": None if rows is None else rows * batches,
     }
+
+
+def _triggers(stages: tuple[Stage, ...], *, using: str) -> dict[str, list[str]]:
+    """The triggers of tables whose rows go or change; none of them is foreseen, nor taken back by an undo."""
+    catalogue, rows = get_catalogue(using=using), get_rows(using=using)
+    tables = {stage.table for stage in stages if rows.fetch(compose("SELECT 1 FROM {stage} LIMIT 1", stage=stage.name))}
+    return {table: list(names) for table in sorted(tables) if (names := catalogue.triggers(table))}
 
 
 def _indexed_key(target: Target) -> bool:

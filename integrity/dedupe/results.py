@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -88,6 +88,8 @@ class PlanSummary:
     """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]
     refused: tuple[Refusal, ...]
+    triggers: Mapping[str, Sequence[str]]
+    """Names of the triggers of each table whose rows would go or change; what they do is not foreseen."""
     by_hand: int
     """Groups whose survivor was named by a person."""
     state: str

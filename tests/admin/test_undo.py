@@ -80,6 +80,17 @@ def test_a_part_that_cannot_go_back_does_not_hold_the_others(browser: Client, di
     assert "Not undone: 1 groups: the survivor was changed or deleted since" in message
 
 
+def test_values_whose_column_is_gone_are_told_of_before_and_after(browser: Client, dirty: Database) -> None:
+    run = run_embeddings()
+    dirty.execute("ALTER TABLE embedding DROP COLUMN completed_at")
+
+    html = page(browser, f"deduperun/{run.id}/undo/")
+    messages = messages_of(browser.post(undo_path(run.id), follow=True))
+
+    assert "rows of embedding come back without completed_at" in html
+    assert [m for m in messages if "rows of embedding come back without completed_at" in m]
+
+
 def test_a_run_is_not_undone_twice(browser: Client) -> None:
     run = run_embeddings()
     browser.post(undo_path(run.id))

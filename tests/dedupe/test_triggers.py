@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 from django.apps import apps
 
 from integrity.dedupe import RunFailed, RunSummary, VerificationFailed, apply_plan, make_plan, undo_run
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, quarantined, rows_of, twins
 from tests.ponies.models import Pony, SecretNote
@@ -60,6 +64,26 @@ def test_an_undo_is_refused_where_a_trigger_refuses_the_rows_that_come_back(poni
     drop_trigger(ponies, "ponies_pony")
     undo_run(run.id, apps=apps, using="default")
     assert snapshot() == before
+
+
+def test_a_preview_names_the_triggers_that_will_fire(ponies: Database, call: Callable[..., CommandResult]) -> None:
+    _, second = twins()
+    SecretNote.objects.create(pk=1, pony=second, text="hers")
+    nothing = "PERFORM 1" if ponies.vendor == "postgresql" else "SELECT 1"
+    trigger(ponies, "AFTER UPDATE", "ponies_secretnote", does=nothing)
+
+    preview = call("dedupe", "ponies.Pony", "--key", "name")
+    document = json.loads(call("dedupe", "ponies.Pony", "--key", "name", "--format", "json").out)
+
+    assert "Triggers of ponies_secretnote will fire, at an undo too: meddler." in " ".join(preview.out.split())
+    assert document["plan"]["triggers"] == {"ponies_secretnote": ["meddler"]}
+
+
+def test_a_preview_is_silent_of_triggers_of_tables_that_it_leaves_alone(ponies: Database) -> None:
+    twins()
+    trigger(ponies, "AFTER DELETE", "ponies_secretnote", does="PERFORM 1", sqlite="SELECT 1")
+
+    assert make_plan(ONE_NAME, apps=apps, using="default").triggers == {}
 
 
 def test_a_run_whose_references_change_survivors_by_a_trigger_can_be_undone(ponies: Database) -> None:
