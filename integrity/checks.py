@@ -13,9 +13,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from integrity import conf
 from integrity.audits.constraints import compare
-from integrity.audits.context import AuditContext, system_of
+from integrity.audits.context import AuditContext
 from integrity.audits.expected import expected_constraint, is_declared
-from integrity.backends.base import UnsupportedDatabase
+from integrity.backends import UnsupportedDatabase
 from integrity.dedupe.fields import require_fields
 from integrity.dedupe.rule import DedupeRule, InvalidRule, Key
 from integrity.rules import active_rules
@@ -77,7 +77,7 @@ def _is_asked(rule: DedupeRule, app_configs: Configs) -> bool:
 def _check_rule(rule: DedupeRule) -> Iterator[CheckMessage]:
     try:
         model = apps.get_model(rule.model)
-        if system_of(model) not in (None, *conf.systems()):
+        if conf.system_of(model) not in (None, *conf.systems()):
             return
         require_fields(rule, model)
         key = Key.of_rule(rule, model)

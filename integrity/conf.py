@@ -8,9 +8,12 @@ from math import nan
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Model
 
 from integrity.exceptions import IntegrityAppError
 
+OURS = "integrity"
+"""The app's label."""
 SYSTEMS = ("embeddings", "clustering", "patterns", "workflows", "files")
 
 
@@ -24,6 +27,12 @@ def systems() -> tuple[str, ...]:
     A system that is not named here has its models but neither tables, rules, audits nor admin pages.
     """
     return tuple(getattr(settings, "INTEGRITY_SYSTEMS", ()))
+
+
+def system_of(model: type[Model]) -> str | None:
+    """Return the mirrored system that a model of ours belongs to: the module that defines it is named for it."""
+    name = model.__module__.rpartition(".")[2]
+    return name if model._meta.app_label == OURS and name in SYSTEMS else None
 
 
 def most_groups_per_batch() -> int:

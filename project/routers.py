@@ -11,7 +11,6 @@ from django.db.models import Model
 from integrity import conf
 
 SITE = "site"
-OURS = "integrity"
 
 
 class SiteRouter:
@@ -21,7 +20,7 @@ class SiteRouter:
     """
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        return DEFAULT_DB_ALIAS if model._meta.app_label == OURS else SITE
+        return DEFAULT_DB_ALIAS if model._meta.app_label == conf.OURS else SITE
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         return self.db_for_read(model, **hints)
@@ -30,24 +29,17 @@ class SiteRouter:
         return None
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return (app_label == OURS) != (db == SITE)
+        return (app_label == conf.OURS) != (db == SITE)
 
 
 class SystemsRouter:
     """Keeps the tables of the systems that ``INTEGRITY_SYSTEMS`` does not name out of every database."""
 
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool | None:
-        if app_label != OURS or model_name is None:
+        if app_label != conf.OURS or model_name is None:
             return None
-        system = system_of(model_name)
+        try:
+            system = conf.system_of(apps.get_model(app_label, model_name))
+        except LookupError:
+            return None  # a model of an old migration that is gone today
         return None if system is None or system in conf.systems() else False
-
-
-def system_of(model_name: str) -> str | None:
-    """Return the mirrored system that a model of ours belongs to: the module that defines it is named for it."""
-    try:
-        model = apps.get_model(OURS, model_name)
-    except LookupError:
-        return None  # a model of an old migration that is gone today
-    name = model.__module__.rpartition(".")[2]
-    return name if name in conf.SYSTEMS else None

@@ -16,8 +16,6 @@ from integrity.dedupe.target import Target, resolve
 from integrity.exceptions import IntegrityAppError
 from integrity.rules import active_rules
 
-OURS = "integrity"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitRule:
@@ -53,12 +51,13 @@ class AuditContext:
     def models(self) -> tuple[Any, ...]:
         """Mirrored models of the active systems, and the models of rules, in the order of their tables."""
         of_rules = {rule.model.lower() for rule in self.rules}
-        chosen = [m for m in self._candidates if system_of(m) is not None or m._meta.label_lower in of_rules]
+        chosen = [m for m in self._candidates if conf.system_of(m) is not None or m._meta.label_lower in of_rules]
         return tuple(sorted(chosen, key=lambda model: model._meta.db_table))
 
     @cached_property
     def _candidates(self) -> tuple[Any, ...]:
-        return tuple(m for m in self.apps.get_models() if system_of(m) is None or system_of(m) in conf.systems())
+        known = {None, *conf.systems()}
+        return tuple(model for model in self.apps.get_models() if conf.system_of(model) in known)
 
     @cached_property
     def present(self) -> tuple[Any, ...]:
@@ -101,9 +100,3 @@ class AuditContext:
         audited = set(self.tables)
         # Generic foreign keys are references too, and no foreign keys.
         return tuple(r for r in found if not r.condition and {r.table, r.target_table} & audited)
-
-
-def system_of(model: Any) -> str | None:
-    """Return the mirrored system that a model of ours belongs to: the module that defines it is named for it."""
-    name = str(model.__module__).rpartition(".")[2]
-    return name if model._meta.app_label == OURS and name in conf.SYSTEMS else None

@@ -1,10 +1,6 @@
-"""All that differs between databases, behind three doors: ``get_catalogue``, ``get_rows``, ``get_audit_queries``."""
+"""All that differs between databases, behind a door for each purpose: ``get_catalogue``, ``get_rows`` and others."""
 
 from __future__ import annotations
-
-from typing import Any
-
-from django.db import connections
 
 from integrity.backends.audit_queries import AuditQueries
 from integrity.backends.base import (
@@ -12,7 +8,6 @@ from integrity.backends.base import (
     Column,
     ForeignKey,
     Index,
-    UnsupportedDatabase,
     collations_of,
     has_index_on,
 )
@@ -24,6 +19,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sqlite.audit_queries import SQLiteAuditQueries
 from integrity.backends.sqlite.catalogue import SQLiteCatalogue
 from integrity.backends.sqlite.rows import SQLiteRows
+from integrity.backends.supported import UnsupportedDatabase, supported_connection
 
 __all__ = [
     "AuditQueries",
@@ -55,7 +51,7 @@ def get_catalogue(*, using: str) -> Catalogue:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
-    connection = _supported(using)
+    connection = supported_connection(using)
     return _CATALOGUES[connection.vendor](connection)
 
 
@@ -65,7 +61,7 @@ def get_rows(*, using: str) -> Rows:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
-    connection = _supported(using)
+    connection = supported_connection(using)
     return _ROWS[connection.vendor](connection)
 
 
@@ -75,18 +71,4 @@ def get_audit_queries(*, using: str) -> AuditQueries:
     Raises:
         UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
-    return _AUDIT_QUERIES[_supported(using).vendor](get_rows(using=using))
-
-
-def _supported(using: str) -> Any:
-    connection: Any = connections[using]
-    if connection.vendor not in _ROWS:
-        raise UnsupportedDatabase(
-            f"Database {using!r} is {connection.display_name}; this app knows PostgreSQL (15 or later) and SQLite."
-        )
-    if connection.Database.__name__ == "psycopg2":
-        raise UnsupportedDatabase(
-            f"Database {using!r} is reached with psycopg2; this app needs psycopg 3. "
-            "Run: pip install 'psycopg[binary]'. Django prefers it once it is there."
-        )
-    return connection
+    return _AUDIT_QUERIES[supported_connection(using).vendor](get_rows(using=using))

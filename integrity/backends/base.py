@@ -1,7 +1,7 @@
 """What the rest of the house may ask of a database, whichever it is.
 
-Two protocols: ``Catalogue`` answers questions about what is there (read-only, no lock beyond ACCESS SHARE on
-the catalogue), ``Backend`` adds what the engine does to rows. A table is named as Django names it in
+``Catalogue`` answers questions about what is there (read-only, no lock beyond ACCESS SHARE on the catalogue); what the
+engine does to rows is ``Rows``. A table is named as Django names it in
 ``Meta.db_table``; a table outside the search path is written ``schema"."table``, the form Django quotes right.
 """
 
@@ -11,14 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from integrity.exceptions import IntegrityAppError
-
 VIEW: Final = "is a view: give the rule a model of the table that holds the rows."
 """The hindrance that both databases know."""
-
-
-class UnsupportedDatabase(IntegrityAppError):
-    """The database is of a kind, or a version, that this app does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

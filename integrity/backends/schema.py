@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from django.db import connections
-
-from integrity.backends.base import UnsupportedDatabase
 from integrity.backends.postgresql.schema import PostgreSQLSchema
 from integrity.backends.sql import SQL
 from integrity.backends.sqlite.schema import SQLiteSchema
+from integrity.backends.supported import supported_connection
 from integrity.backends.uniqueness import Say
 
 
@@ -64,11 +62,7 @@ def get_schema(*, using: str) -> Schema:
     """Return what changes tables on a database alias.
 
     Raises:
-        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+        UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
-    connection = connections[using]
-    if connection.vendor not in _KINDS:
-        raise UnsupportedDatabase(
-            f"Database {using!r} is {connection.display_name}; this app knows PostgreSQL (15 or later) and SQLite."
-        )
+    connection = supported_connection(using)
     return _KINDS[connection.vendor](connection)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import connections
-
-from integrity.backends.base import UnsupportedDatabase
 from integrity.backends.postgresql.unique import PostgreSQLUnique
 from integrity.backends.sqlite.unique import SQLiteUnique
+from integrity.backends.supported import supported_connection
 from integrity.backends.uniqueness import NotUnique, Outcome, Say, Unique, Wanted
 
 __all__ = ["NotUnique", "Outcome", "Say", "Unique", "Wanted", "get_unique"]
@@ -18,11 +16,7 @@ def get_unique(*, using: str) -> Unique:
     """Return what makes constraints on a database alias.
 
     Raises:
-        UnsupportedDatabase: the alias is neither PostgreSQL nor SQLite.
+        UnsupportedDatabase: the alias is neither PostgreSQL by psycopg 3 nor SQLite.
     """
-    connection = connections[using]
-    if connection.vendor not in _KINDS:
-        raise UnsupportedDatabase(
-            f"Database {using!r} is {connection.display_name}; this app knows PostgreSQL (15 or later) and SQLite."
-        )
+    connection = supported_connection(using)
     return _KINDS[connection.vendor](connection)

@@ -39,8 +39,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     _print_references(console, plan.references)
     for name, triggers in plan.triggers.items():
         console.print(
-            f"Triggers of {name} will fire, at an undo too: {', '.join(triggers)}. What they do is neither foreseen here "
-            "nor taken back."
+            f"Triggers of {name} will fire, at an undo too: {', '.join(triggers)}. "
+            "What they do is neither foreseen here nor taken back."
         )
     _print_refusals(console, plan.refused)
 

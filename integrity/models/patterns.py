@@ -121,6 +121,11 @@ class PatternLineageNode(models.Model):
         return f"{self.pattern_name} {self.pattern_version}"
 
 
+REQUIRED = ("pattern_id", "quality_score", "confidence", "measurement_timestamp")
+MEASUREMENT = (*REQUIRED, "version", "metadata")
+"""What a metric and its history have in common."""
+
+
 class PatternMetricHistory(models.Model):
     """One measurement of a pattern, given, replaced or removed; with ``INTEGRITY_KEEP_METRIC_HISTORY``. Ours."""
 

@@ -13,12 +13,11 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from integrity import conf
 from integrity.backends import get_catalogue
 from integrity.exceptions import IntegrityAppError
 from integrity.operations.ledger import Ledger
 from integrity.operations.output import say
-
-OURS = "integrity"
 
 
 class OperationRefused(IntegrityAppError, CommandError):
@@ -67,7 +66,7 @@ def site_of(
             yield None
         elif schema_editor.collect_sql:
             yield Site(model=model, table=table, apps=state.apps, using=using, ledger=ledger, only_print=True)
-        elif not get_catalogue(using=using).columns(table) or (model._meta.app_label == OURS and not ledger.is_on):
+        elif not get_catalogue(using=using).columns(table) or (model._meta.app_label == conf.OURS and not ledger.is_on):
             yield None
         else:
             _require_no_transaction(operation, schema_editor)

@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
+from integrity.backends.supported import require_postgresql
 from integrity.queue import KeyedQueue
 
 _PER_SEARCH: Final = 200_000

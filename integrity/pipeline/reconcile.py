@@ -8,8 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
+from integrity.backends.supported import require_postgresql
 from integrity.models import FileState
 from integrity.pipeline.process import enqueue_missing
 from integrity.pipeline.states import adopt, lock_to_write

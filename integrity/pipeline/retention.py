@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 
 from integrity import conf
 from integrity.backends import get_rows
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
+from integrity.backends.supported import require_postgresql
 from integrity.models import DeadLetter, FileState
 from integrity.queue import KeyedQueue
 from integrity.signals import pipeline_step

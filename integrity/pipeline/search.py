@@ -10,8 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, DataError, transaction
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.fault import words
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, compose
+from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
 from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.providers import (

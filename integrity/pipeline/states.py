@@ -14,8 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, array
+from integrity.backends.supported import require_postgresql
 from integrity.models import FileState
 
 _ADOPT: Final = SQL("""

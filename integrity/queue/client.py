@@ -10,8 +10,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS
 
 from integrity.backends import Rows, get_rows
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL, as_value, compose
+from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease
 from integrity.queue.message import Message, decoded, json_text

@@ -15,8 +15,8 @@ from django.db import ProgrammingError, transaction
 
 from integrity.backends import get_rows
 from integrity.backends.extensions import create_extension
-from integrity.backends.postgresql_only import require_postgresql
 from integrity.backends.sql import SQL
+from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
 
 OLDEST = (1, 5)  # the first version whose messages have headers

@@ -111,11 +111,6 @@ class KeyedQueue(LeasedQueue):
         )
         return len(self.archive_where(chosen, (outcome, group)))
 
-    def is_waiting(self, group: str) -> bool:
-        """Whether any message of the group is in the queue, hidden or not."""
-        query = compose("SELECT EXISTS (SELECT 1 FROM {table} WHERE {field} = %s)", table=self.table, field=self.group)
-        return bool(self.rows.value(query, (group,)))
-
 
 def has_key(queue: str, key: Sequence[str], *, using: str) -> bool:
     """Whether a unique index on a queue's table holds its messages to this key."""

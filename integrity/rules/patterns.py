@@ -16,6 +16,7 @@ from integrity.backends import get_catalogue
 from integrity.dedupe.copying import copy_removed
 from integrity.dedupe.keep import Latest
 from integrity.dedupe.rule import DedupeRule
+from integrity.models.patterns import MEASUREMENT
 from integrity.rules.registry import register
 from integrity.signals import run_state_changed
 
@@ -32,7 +33,6 @@ PATTERN_METRICS = register(
 )
 
 HISTORY = "integrity_pattern_metric_history"
-MEASUREMENT = ("pattern_id", "quality_score", "confidence", "measurement_timestamp", "version", "metadata")
 
 
 @receiver(run_state_changed, dispatch_uid="integrity.rules.patterns.keep_removed_measurements")

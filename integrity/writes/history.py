@@ -15,15 +15,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from integrity.models import PatternMetricHistory, PatternQualityMetric
+from integrity.models.patterns import MEASUREMENT, REQUIRED
 from integrity.writes.results import UpsertResult
 from integrity.writes.upsert import upsert
 from integrity.writes.values import Row
 
 Held = dict[Any, dict[str, Any]]
 """Measurements by the primary key of their metric."""
-
-REQUIRED = ("pattern_id", "quality_score", "confidence", "measurement_timestamp")
-MEASUREMENT = (*REQUIRED, "version", "metadata")
 
 
 def replacing(write: Callable[[], UpsertResult], *, patterns: Iterable[Any], using: str) -> tuple[UpsertResult, Held]:
