@@ -36,7 +36,7 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
     Each batch is a short transaction of its own, unless the caller has opened one.
 
     Raises:
-        DuplicatesRemain: some groups were refused; the others are done.
+        DuplicatesRemain: some groups were refused; the others are done, unless the caller's transaction is rolled back.
         IntegrityAppError: the rule does not fit, or the engine failed.
     """
     unfinished = unfinished_run(rule, apps=apps, using=using)
@@ -80,8 +80,7 @@ def _remaining(rule: DedupeRule, plan: PlanSummary, run: RunSummary) -> str:
     reasons = [f"  {r.groups} groups, such as that of {r.example}: {r.reason}" for r in (*plan.refused, *run.refused)]
     return "\n".join(
         [
-            f"{run.groups_left} duplicate groups of {_key(rule)} remain in {run.table}; "
-            f"the others are done (run {run.id}):",
+            f"{run.groups_left} duplicate groups of {_key(rule)} remain in {run.table}:",
             *dict.fromkeys(reasons),
             "Settle these, then run this again.",
         ]

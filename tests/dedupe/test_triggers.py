@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from django.apps import apps
+from django.db import DatabaseError
 
-from integrity.dedupe import RunFailed, RunSummary, VerificationFailed, apply_plan, make_plan, undo_run
+from integrity.backends.fault import headline
+from integrity.dedupe import RunFailed, RunSummary, VerificationFailed, apply_plan, batches, make_plan, undo_run
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, quarantined, rows_of, twins
@@ -137,6 +139,26 @@ def test_groups_that_the_database_refuses_are_left_as_they_are_and_the_others_ar
         True,
     )
     assert Pony.all_objects.filter(pk__in=(7, 8, 199, 200)).count() == 4
+
+
+def test_a_group_that_another_process_has_left_out_meanwhile_costs_no_other_group(
+    postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave_out_first(error: DatabaseError) -> str:
+        """What the other process does between the refusal of a batch of one and this process's next turn."""
+        ((plan, cursor),) = postgres_ponies.execute("SELECT plan_id, cursor FROM integrity_run")
+        refusals = f"integrity_plan_{plan}_refusals"
+        if not postgres_ponies.execute(f"SELECT 1 FROM {refusals}"):
+            postgres_ponies.execute(f"INSERT INTO {refusals} VALUES ({cursor + 1}, {cursor + 1}, 'refused over there')")
+            postgres_ponies.execute("UPDATE integrity_run SET cursor = cursor + 1")
+        return headline(error)
+
+    monkeypatch.setattr(batches, "headline", leave_out_first)
+
+    run = merge_pairs(postgres_ponies, refused="= 8")
+
+    assert (run.removed, run.groups_left) == (149, 1)
+    assert [(refusal.groups, refusal.reason) for refusal in run.refused] == [(1, "refused over there")]
 
 
 @pytest.mark.slow
