@@ -30,7 +30,7 @@ def systems() -> tuple[str, ...]:
 
 
 def system_of(model: type[Model]) -> str | None:
-    """Return the mirrored system that a model of ours belongs to: the module that defines it is named for it."""
+    """``INTEGRITY_SYSTEMS`` names it: the system of a mirrored model, which the module that defines it is called."""
     name = model.__module__.rpartition(".")[2]
     return name if model._meta.app_label == OURS and name in SYSTEMS else None
 

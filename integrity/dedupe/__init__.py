@@ -30,7 +30,14 @@ from integrity.dedupe.keep import (
     UnknownKeep,
 )
 from integrity.dedupe.plan import make_plan
-from integrity.dedupe.plans import PlanChanged, UnknownGroup, UnknownPlan, list_plans, summarize_plan
+from integrity.dedupe.plans import (
+    PlanChanged,
+    UnknownGroup,
+    UnknownPlan,
+    discard_plan,
+    list_plans,
+    summarize_plan,
+)
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.purge import PurgeSummary, purge_quarantine
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
@@ -106,6 +113,7 @@ __all__ = [
     "cancel_run",
     "copy_removed",
     "count_duplicates",
+    "discard_plan",
     "inspect_group",
     "inspect_planned_group",
     "list_plans",

@@ -161,8 +161,13 @@ def discard_stale_plans(*, apps: Apps, using: str) -> None:
     cut_short = plans.filter(state="making", created_at__lt=Now() - conf.plan_expiry())
     stale = cut_short | plans.filter(state="planned", expires_at__lt=Now())
     for plan in stale:
-        drop_stages(plan.pk, using=using)
-        plans.filter(pk=plan.pk).delete()
+        discard_plan(plan.pk, apps=apps, using=using)
+
+
+def discard_plan(plan_id: int, *, apps: Apps, using: str) -> None:
+    """Forget a plan that nobody shall apply."""
+    drop_stages(plan_id, using=using)
+    book("DedupePlan", apps=apps, using=using).filter(pk=plan_id).delete()
 
 
 def drop_stages(plan_id: int, *, using: str) -> None:

@@ -14,6 +14,7 @@ from integrity.dedupe import (
     RunSummary,
     apply_plan,
     count_duplicates,
+    discard_plan,
     make_plan,
     resume_run,
     unfinished_run,
@@ -45,6 +46,7 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
     for _ in range(_ROUNDS):
         plan = make_plan(rule, apps=apps, using=using)
         if plan.groups == 0 and not plan.refused:
+            discard_plan(plan.id, apps=apps, using=using)
             return
         run = apply_plan(plan.id, rule, apps=apps, using=using, pace=_PACE)
         _tell(run, say)

@@ -6,13 +6,14 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import connection
 from django.db.models import Deferrable, Q, UniqueConstraint
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql import builds
-from integrity.dedupe import DedupeRule, InvalidRule, Latest
+from integrity.dedupe import DedupeRule, InvalidRule, Latest, list_plans
 from integrity.models import DedupeRun
 from integrity.operations import AddUniqueConstraintOnline, OperationRefused, RemoveUniqueConstraintOnline
 from tests.databases import Database
@@ -84,6 +85,8 @@ def test_an_empty_table_is_constrained(database: Database) -> None:
     add().forwards()
 
     assert names() == ["one_per_shelf"]
+    assert not list_plans(apps=apps, using="default")
+    assert not [table for table in get_catalogue(using="default").tables() if table.startswith("integrity_plan_")]
     assert_nothing_left_behind()
 
 
