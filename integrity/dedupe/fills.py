@@ -110,7 +110,10 @@ def _value(target: Target, root: Stage, column: str, how: str) -> SQL:
     order = SQL("g.pos")
     if how == "latest":
         if not target.rule.clock:
-            raise InvalidRule(f"Rule {target.rule.name}: to fill with the latest value, say which field is the clock.")
+            raise InvalidRule(
+                f"Rule {target.rule.name}: to fill with the latest value, name the field that tells a row's age: "
+                "--clock FIELD, or `clock` in a registered rule."
+            )
         order = compose("v.{clock} DESC NULLS LAST, g.pos", clock=_column(target, target.rule.clock))
     return compose(
         "SELECT v.{column} {members} AND v.{column} IS NOT NULL ORDER BY {order} LIMIT 1",

@@ -157,7 +157,9 @@ def named(name: str, *, clock: str) -> tuple[Keep, ...]:
     """
     age: Keep = Earliest(clock)
     if name == "latest" and not clock:
-        raise UnknownKeep("The rule names no field that tells a row's age, so there is no latest row.")
+        raise UnknownKeep(
+            "The rule names no field that tells a row's age, so there is no latest row. Name one: --clock FIELD."
+        )
     known: dict[str, tuple[Keep, ...]] = {
         "earliest": (age,),
         "latest": (Latest(clock),),

@@ -18,6 +18,7 @@ from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.expressions import Fingerprint, ReferenceCount, System
 from integrity.dedupe.fields import require_fields
+from integrity.dedupe.keep import Earliest
 from integrity.dedupe.policies import check_policies
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import IDENTICAL_ONLY, DedupeRule, InvalidRule, Key
@@ -62,7 +63,7 @@ class Target:
     def why(self) -> str:
         """The ordering in words."""
         first = ("complete first",) if self.rule.complete else ()
-        return ", then ".join((*first, *(keep.why for keep in self.rule.keep), "primary key"))
+        return ", then ".join(dict.fromkeys((*first, *(keep.why for keep in (*self.rule.keep, Earliest())))))
 
     def reference_count(self) -> Expression:
         """An expression: how many rows reference the row."""

@@ -37,11 +37,9 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     shown.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
     console.print(shown)
     _print_references(console, plan.references)
-    for name, triggers in plan.triggers.items():
-        console.print(
-            f"Triggers of {name} will fire, at an undo too: {', '.join(triggers)}. "
-            "What they do is neither foreseen here nor taken back."
-        )
+    if plan.triggers:
+        fire = "; ".join(f"{', '.join(names)} of {name}" for name, names in plan.triggers.items())
+        console.print(f"Triggers will fire, at an undo too: {fire}. What they do is neither foreseen nor taken back.")
     _print_refusals(console, plan.refused)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from integrity.dedupe.keep import OrderByFields, named
+from integrity.dedupe.keep import Earliest, OrderByFields, named
 from integrity.dedupe.rule import DedupeRule
 from integrity.rules.registry import UnknownRule, get_rule
 
@@ -20,7 +20,9 @@ class Wording:
     key: tuple[str, ...] = ()
     constraint: str = ""
     keep: str = ""
+    clock: str = ""
     order_by: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     conflict: str = ""
     merge: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
@@ -34,19 +36,22 @@ class Wording:
             UnknownKeep: there is no such strategy, or the rule has no clock for it.
         """
         rule = get_rule(self.rule) if self.rule else self._ad_hoc()
+        rule = replace(rule, clock=self.clock or rule.clock)
         if self.keep:
             rule = replace(rule, keep=named(self.keep, clock=rule.clock))
         if self.order_by:
             rule = replace(rule, keep=(OrderByFields(self.order_by),))
         return replace(
             rule,
+            ignore=(*rule.ignore, *self.ignore),
             conflict=self.conflict or rule.conflict,
             merge={**rule.merge, **self.merge},
             references={**rule.references, **self.references},
         )
 
     def _ad_hoc(self) -> DedupeRule:
-        return DedupeRule(model=self.model, fields=self.key, constraint=self.constraint or None)
+        keep = (Earliest(self.clock),)
+        return DedupeRule(model=self.model, fields=self.key, constraint=self.constraint or None, keep=keep)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,7 +20,7 @@ def test_a_plan_tells_what_it_decided(browser: Client) -> None:
 
     for line in ("groups</th><td>25", "redundant rows</th><td>25", "incomplete</th><td>5", "conflicting</th><td>15"):
         assert line in html
-    assert "complete first, then oldest by started_at, then primary key" in html
+    assert "complete first, then oldest by started_at, then smallest primary key" in html
     assert '<th scope="row">embeddingcluster</th><td>embedding_id</td>' in html
 
 

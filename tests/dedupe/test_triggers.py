@@ -77,7 +77,7 @@ def test_a_preview_names_the_triggers_that_will_fire(ponies: Database, call: Cal
     preview = call("dedupe", "ponies.Pony", "--key", "name")
     document = json.loads(call("dedupe", "ponies.Pony", "--key", "name", "--format", "json").out)
 
-    assert "Triggers of ponies_secretnote will fire, at an undo too: meddler." in " ".join(preview.out.split())
+    assert "Triggers will fire, at an undo too: meddler of ponies_secretnote." in " ".join(preview.out.split())
     assert document["plan"]["triggers"] == {"ponies_secretnote": ["meddler"]}
 
 

@@ -100,6 +100,28 @@ def test_a_plan_made_ad_hoc_is_applied_by_its_number_alone(ponies: Database, cal
     assert names() == [2]
 
 
+def test_a_clock_says_which_row_is_the_earliest_and_which_the_latest(ponies: Database, call: Call) -> None:
+    first, _ = twins(foaled=3)
+    Pony.all_objects.filter(pk=first.pk).update(foaled=5)
+
+    earliest = call(*HERD, "--clock", "foaled")
+    latest = call(*HERD, "--clock", "foaled", "--keep", "latest", *APPLY)
+
+    assert "The survivor of a group: oldest by foaled, then smallest primary key." in earliest.out
+    assert "newest by foaled" in latest.out
+    assert names() == [1]
+
+
+def test_rows_that_differ_in_what_is_ignored_are_identical(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+    strictly = call(*HERD, "--conflict", "identical-only", *APPLY)
+    assert (strictly.code, names()) == (1, [1, 2])
+
+    assert call(*HERD, "--conflict", "identical-only", "--ignore", "foaled", "code", *APPLY).code == 0
+
+    assert names() == [1]
+
+
 def test_an_order_may_begin_with_a_dash(ponies: Database, call: Call) -> None:
     twins(foaled=3)
 
@@ -132,6 +154,9 @@ def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None
     ("arguments", "says"),
     [
         ((), "Which rule"),
+        (("ponies.Pony", "--key", "name", "--clock", "horn"), "horn"),
+        (("ponies.Pony", "--key", "name", "--ignore", "horn"), "horn"),
+        (("ponies.Pony", "--key", "name", "--merge", "foaled=latest"), "--clock FIELD"),
         (("nothing",), "no rule 'nothing'"),
         (("ponies.Pony",), "no rule 'ponies.Pony'"),
         (("ponies.Unicorn", "--key", "name"), "ponies.Unicorn"),

@@ -26,10 +26,9 @@ from integrity.management.export import export
 from integrity.management.values import names, numbered, pair, positive
 from integrity.rules.wording import Wording
 
-_PLANNING: Final = (
-    *("target", "key", "constraint", "order_by", "conflict", "merge", "reference", "keep", "limit"),
-    *("plan", "digest", "exclude", "survivor", "apply", "build_indexes"),
-)
+_WORDING: Final = ("target", "key", "constraint", "clock", "order_by", "ignore", "conflict", "merge", "reference")
+"""Options that say what the rule is; a stored plan knows it."""
+_PLANNING: Final = (*_WORDING, "keep", "limit", "plan", "digest", "exclude", "survivor", "apply", "build_indexes")
 """Options that make, revise or apply a plan."""
 
 
@@ -76,7 +75,13 @@ class Command(DedupeCommand):
         key.add_argument("--key", nargs="+", default=[], metavar="FIELD", help="The fields of the key.")
         key.add_argument("--constraint", default="", metavar="NAME", help="A UniqueConstraint of the model.")
         group.add_argument(
+            "--clock", default="", metavar="FIELD", help="It tells a row's age, for --keep earliest and latest."
+        )
+        group.add_argument(
             "--order-by", type=names, default=(), metavar="FIELD,-FIELD", help="The first row in this order survives."
+        )
+        group.add_argument(
+            "--ignore", nargs="+", default=[], metavar="FIELD", help="Fields that may differ between identical rows."
         )
         group.add_argument("--conflict", choices=CONFLICTS, default="", help="What to do where rows differ.")
         group.add_argument(
@@ -120,7 +125,9 @@ class Command(DedupeCommand):
             key=tuple(options["key"]),
             constraint=options["constraint"],
             keep=options["keep"] or "",
+            clock=options["clock"],
             order_by=options["order_by"],
+            ignore=tuple(options["ignore"]),
             conflict=options["conflict"],
             merge=dict(options["merge"]),
             references=dict(options["reference"]),
@@ -167,9 +174,7 @@ class Command(DedupeCommand):
     def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
         """The plan that ``--plan`` names, revised as the options say."""
         plan = super().stored_plan(options)
-        words = [
-            options[name] for name in ("target", "key", "constraint", "order_by", "conflict", "merge", "reference")
-        ]
+        words = [options[name] for name in _WORDING]
         if any(words) and (any(words[1:]) or options["target"] != plan.rule):
             raise failure(f"Plan {plan.id} says what its rule is ({plan.rule}): leave the rule out.")
         if not (options["exclude"] or options["survivor"]):
