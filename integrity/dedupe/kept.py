@@ -31,6 +31,8 @@ class Kept:
     """Columns of a quarantine that its table still has."""
     gone: tuple[str, ...] = ()
     """Columns that the table has no more, and in which the run's rows have values."""
+    emptied: tuple[str, ...] = ()
+    """Columns that take no NULL any more, and in which some of the run's rows are NULL."""
     whole: bool = True
     """Whether the table still has all of them, so that fingerprints can be compared."""
     retyped: tuple[str, ...] = ()
@@ -46,6 +48,19 @@ class Kept:
     def change_pk(self) -> tuple[str, ...]:
         """The columns of a table of changes that hold the changed row's primary key."""
         return numbered("pk", len(self.pk))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What comes back otherwise than it was, in words."""
+        gone = (
+            f"rows of {self.table} come back without {', '.join(self.gone)}, which the table has no more; "
+            f"the values stay in {self.name} until they are purged"
+        )
+        emptied = (
+            f"rows of {self.table} that had NULL in {', '.join(self.emptied)} come back with the default, "
+            "since a value is required now"
+        )
+        return tuple(note for names, note in ((self.gone, gone), (self.emptied, emptied)) if names and not self.blocked)
 
 
 def kept_of(run: int, table: str, *, kind: str, apps: Apps, using: str) -> Iterator[Kept]:
@@ -66,19 +81,21 @@ def kept_of(run: int, table: str, *, kind: str, apps: Apps, using: str) -> Itera
 def _quarantine(run: int, side: Any, now: dict[str, Column], pk: tuple[str, ...], *, apps: Apps, using: str) -> Kept:
     kept, _ = columns_of(side.name, using=using)
     missing = [name for name in kept if name not in now]
-    gone = tuple(name for name in missing if _has_values(run, side.name, name, using=using))
+    gone = tuple(name for name in missing if _any_row(run, side.name, name, "IS NOT NULL", using=using))
     were = {name: kind for name, kind in side.columns if name in now and name in kept and now[name].type != kind}
     alien = {name: kind for name, kind in were.items() if _other_kind(kind, now[name].type, using=using)}
+    fallbacks = _fallbacks(side.table, now, pk, kept, apps=apps, using=using)
     return Kept(
         name=side.name,
         table=side.table,
         pk=pk,
         names=tuple(name for name in kept if name in now),
         gone=gone,
+        emptied=tuple(n for n in fallbacks if n in kept and _any_row(run, side.name, n, "IS NULL", using=using)),
         whole=not missing and not alien,
         retyped=tuple(were),
         blocked=_blocked(side, now, pk, kept=kept, gone=gone, alien=alien),
-        fallbacks=_fallbacks(side.table, now, pk, kept, apps=apps, using=using),
+        fallbacks=fallbacks,
     )
 
 
@@ -130,9 +147,12 @@ def _other_kind(one: str, other: str, *, using: str) -> bool:
     return rows.must_convert(one, other) or rows.must_convert(other, one)
 
 
-def _has_values(run: int, name: str, column: str, *, using: str) -> bool:
+def _any_row(run: int, name: str, column: str, condition: str, *, using: str) -> bool:
     query = compose(
-        "SELECT COUNT(*) FROM {name} WHERE integrity_run = %s AND {column} IS NOT NULL", name=name, column=column
+        "SELECT COUNT(*) FROM {name} WHERE integrity_run = %s AND {column} {condition}",
+        name=name,
+        column=column,
+        condition=SQL(condition),
     )
     return bool(get_rows(using=using).value(query, (run,)))
 

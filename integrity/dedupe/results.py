@@ -156,7 +156,7 @@ class UndoSummary:
     """References that point where they pointed before."""
     refused: tuple[Refusal, ...]
     kept: tuple[str, ...] = ()
-    """What could not go back because its column is gone, and where it still is."""
+    """What came back otherwise than it was: without a column that is gone, or with the default of one that takes no NULL."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -143,12 +143,7 @@ class _Undo:
             restored=done["restored"],
             repointed=done["repointed"],
             refused=refused,
-            kept=tuple(
-                f"rows of {kept.table} come back without {', '.join(kept.gone)}, which the table has no more; "
-                f"the values stay in {kept.name} until they are purged"
-                for kept in self.checks.quarantines
-                if kept.gone and not kept.blocked
-            ),
+            kept=tuple(chain.from_iterable(kept.notes for kept in self.checks.quarantines)),
         )
 
     def _spans(self, groups: Sequence[int]) -> list[Span]:

@@ -112,10 +112,13 @@ def test_a_column_that_became_not_null_gets_its_default_instead_of_null(ponies: 
     run = merge(BY_NAME).id
     set_not_null(ponies, "foaled", "7")
 
+    tried = undo(run, dry_run=True)
     undone = undo(run)
 
     assert undone.refused == ()
     assert rows()[2]["foaled"] == 7
+    assert tried.kept == undone.kept
+    assert "had NULL in foaled come back with the default" in " ".join(undone.kept)
 
 
 @pytest.mark.parametrize("default", ["brown", '"brown"', "'brown'", "('bro' || 'wn')"])
