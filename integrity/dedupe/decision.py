@@ -110,14 +110,16 @@ def _reference_counts(stage: Stage, batches: int, *, using: str) -> dict[str, An
     found = dict(
         get_rows(using=using).fetch(compose("SELECT action, COUNT(*) FROM {stage} GROUP BY action", stage=stage.name))
     )
-    unindexed = [c for reference in stage.references if not reference.indexed for c in reference.columns]
-    rows = None if not unindexed else get_catalogue(using=using).row_estimate(stage.table)
+    indexed = all(reference.indexed for reference in stage.references)
+    # Generic references to several models, and ids in two spellings, are several to one column.
+    unindexed = list(dict.fromkeys(", ".join(r.columns) for r in stage.plain if not r.indexed))
+    rows = None if indexed else get_catalogue(using=using).row_estimate(stage.table)
     return {
         "table": stage.table,
         "columns": list(dict.fromkeys(c for reference in stage.references for c in reference.columns)),
         "repointed": int(found.get("repoint", 0)),
         "collisions": int(found.get("remove", 0)),
-        "indexed": not unindexed,
+        "indexed": indexed,
         "unindexed": unindexed,
         "rows": rows,
         "reads": None if rows is None else rows * batches,

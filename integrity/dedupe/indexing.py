@@ -32,7 +32,7 @@ def build_indexes(plan_id: int, *, apps: Apps, using: str, say: Say) -> PlanSumm
     _, stages = stages_of(plan)
     built = [_build(stage, using=using, say=say) for stage in stages]
     references = [
-        counts | _INDEXED if all(r.indexed for r in stage.references) else counts
+        counts | (_INDEXED if all(r.indexed for r in stage.references) else {"unindexed": []})
         for counts, stage in zip(plan.document["references"], (s for s in built if not s.fills), strict=True)
     ]
     document = {**plan.document, "stages": [stage.to_json() for stage in built], "references": references}
@@ -41,19 +41,12 @@ def build_indexes(plan_id: int, *, apps: Apps, using: str, say: Say) -> PlanSumm
 
 
 def _build(stage: Stage, *, using: str, say: Say) -> Stage:
-    done = []
-    for reference in stage.references:
-        if not reference.indexed and reference in stage.plain:
-            name = own_name("integrity", stage.table, *reference.columns)
-            say(f"building index {name} on {stage.table}")
-            statement = compose(
-                "CREATE INDEX {name} ON {table} ({columns})",
-                name=name,
-                table=stage.table,
-                columns=columns(reference.columns),
-            )
-            get_schema(using=using).create_index(stage.table, name, statement, say=say)
-            done.append(replace(reference, indexed=True))
-        else:
-            done.append(reference)
-    return replace(stage, references=tuple(done))
+    lacking = [reference for reference in stage.plain if not reference.indexed]
+    for names in dict.fromkeys(reference.columns for reference in lacking):
+        name = own_name("integrity", stage.table, *names)
+        say(f"building index {name} on {stage.table}")
+        statement = compose(
+            "CREATE INDEX {name} ON {table} ({columns})", name=name, table=stage.table, columns=columns(names)
+        )
+        get_schema(using=using).create_index(stage.table, name, statement, say=say)
+    return replace(stage, references=tuple(replace(r, indexed=True) if r in lacking else r for r in stage.references))

@@ -27,7 +27,7 @@ class ReferenceSummary:
     indexed: bool
     """False where finding the referencing rows has to read the whole table for each batch."""
     unindexed: tuple[str, ...] = ()
-    """Those of the columns that have no index."""
+    """What needs an index each, as ``a, b``; empty where ids are inside arrays or documents, which none finds."""
     rows: int | None = None
     """About how many rows that table has; None where there is an index."""
     reads: int | None = None
@@ -156,7 +156,7 @@ class UndoSummary:
     """References that point where they pointed before."""
     refused: tuple[Refusal, ...]
     kept: tuple[str, ...] = ()
-    """What came back otherwise than it was: without a column that is gone, or with the default of one that takes no NULL."""
+    """What came back otherwise than it was: without a column that is gone, or with a default instead of NULL."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

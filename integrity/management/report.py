@@ -65,11 +65,15 @@ def _print_references(console: Console, references: Sequence[ReferenceSummary]) 
             console.print("A row that would collide with one the survivor has already goes to quarantine as well.")
     for reference in references:
         if reference.reads is not None:
-            console.print(
-                f"{reference.table} has no index on ({', '.join(reference.unindexed)}): every batch reads all of its "
-                f"{plural(reference.rows or 0, 'row')}, about {reference.reads:,} in all. "
-                "--apply --build-indexes builds it first."
-            )
+            console.print(_reading(reference))
+
+
+def _reading(reference: ReferenceSummary) -> str:
+    reads = f"every batch reads all of its {plural(reference.rows or 0, 'row')}, about {reference.reads:,} in all."
+    if not reference.unindexed:
+        return f"{reference.table} keeps ids where no index finds them: {reads}"
+    lacking = " and on ".join(f"({names})" for names in reference.unindexed)
+    return f"{reference.table} has no index on {lacking}: {reads} --apply --build-indexes builds it first."
 
 
 def _print_refusals(console: Console, refused: Iterable[Refusal]) -> None:
