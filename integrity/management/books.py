@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from integrity.dedupe import Group, PlanEntry, RunSummary
+from integrity.dedupe import Group, PlanEntry, PlanSummary, RunSummary
+from integrity.dedupe.advice import command_for
 from integrity.management.report import plural, table
 
 
@@ -29,10 +30,10 @@ def print_books(console: Console, plans: Sequence[PlanEntry], runs: Sequence[Run
         console.print(shown)
 
 
-def print_group(console: Console, group: Group, *, plan: int, number: int) -> None:
+def print_group(console: Console, group: Group, *, plan: PlanSummary, number: int) -> None:
     """Show the rows of a group side by side, the survivor first; columns that differ are marked with ``*``."""
     key = ", ".join(group.key)
-    console.print(f"Group {number} of plan {plan}: {plural(group.size, 'row')} of {group.table} with one ({key}).")
+    console.print(f"Group {number} of plan {plan.id}: {plural(group.size, 'row')} of {group.table} with one ({key}).")
     if group.members:
         console.print(f"Row {group.members[0].pk} stays: {group.reason}.\n")
     shown = table("", *(member.kind for member in group.members), counts=())
@@ -46,10 +47,14 @@ def print_group(console: Console, group: Group, *, plan: int, number: int) -> No
         counts = reference.counts or ("?",) * len(group.members)
         shown.add_row(f"  referenced by {reference.table} ({', '.join(reference.columns)})", *map(str, counts))
     console.print(shown)
+    applied = plan.state != "planned"
+    then = "" if applied else ": the group will be refused"
     for member in group.members:
         if member.changed:
-            console.print(f"Row {member.pk} was changed after the plan was made: the group will be refused.")
+            console.print(f"Row {member.pk} was changed after the plan was made{then}.")
     for pk in group.gone:
-        console.print(f"Row {pk} is not there any more: the group will be refused.")
+        console.print(f"Row {pk} is not there any more{then}.")
+    if group.gone and applied:
+        console.print(f"Where each of them went: {command_for('where_is ID', using=group.database)}")
     if hidden := group.size - len(group.members) - len(group.gone):
         console.print(f"{plural(hidden, 'more row')} not shown.")

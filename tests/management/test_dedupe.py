@@ -596,6 +596,17 @@ def test_a_second_signal_takes_the_batch_back_and_ends_at_once(
     assert len(names()) == 9
 
 
+def test_a_group_of_an_applied_plan_tells_where_its_rows_are_and_refuses_nothing(ponies: Database, call: Call) -> None:
+    herd(2)
+    plan = planned(call)
+    call("dedupe", "--plan", plan, *APPLY)
+
+    shown = " ".join(call("dedupe", "--show", plan, "--group", "1").out.split())
+
+    assert "Row 3 is not there any more. Where each of them went: manage.py where_is ID" in shown
+    assert "refused" not in shown
+
+
 def test_missing_indexes_are_shown_with_their_cost_and_built_on_demand(ponies: Database, call: Call) -> None:
     herd(3)
     ponies.execute("DROP INDEX " + _index_on(ponies, "ponies_pony", "sire_id"))

@@ -214,7 +214,7 @@ class Command(DedupeCommand):
         if options["format"] == "json":
             self.print_json({"group": asdict(group) | {"differing": sorted(group.differing)}})
         else:
-            print_group(self.console(), group, plan=plan.id, number=number)
+            print_group(self.console(), group, plan=plan, number=number)
         return CLEAN
 
     def _export(self, options: dict[str, Any]) -> int:
