@@ -10,7 +10,7 @@ from integrity.dedupe.control import cancel_run, pause_run
 from integrity.dedupe.copying import copy_removed
 from integrity.dedupe.drift import SchemaChanged
 from integrity.dedupe.export import PlannedRow, ValueChange, planned_rows
-from integrity.dedupe.finder import count_duplicates
+from integrity.dedupe.finder import count_duplicates, largest_groups
 from integrity.dedupe.groups import Group, Member, ReferenceCount
 from integrity.dedupe.indexing import build_indexes
 from integrity.dedupe.inspection import (
@@ -116,6 +116,7 @@ __all__ = [
     "discard_plan",
     "inspect_group",
     "inspect_planned_group",
+    "largest_groups",
     "list_plans",
     "list_runs",
     "make_plan",

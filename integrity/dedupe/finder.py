@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from django.apps.registry import Apps
+from django.db import transaction
 
 from integrity.backends import get_rows
+from integrity.backends.sql import columns, compose, numbered
+from integrity.backends.statements import Query
+from integrity.dedupe.abbreviation import abbreviate
 from integrity.dedupe.results import DuplicateCount
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.stages import Stage
@@ -19,6 +23,27 @@ def count_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> DuplicateCo
         IntegrityAppError: the rule does not fit the model or the database (see ``resolve``).
     """
     return count_groups(resolve(rule, apps=apps, using=using))
+
+
+def largest_groups(rule: DedupeRule, *, most: int, apps: Apps, using: str) -> tuple[str, ...]:
+    """Return the keys of the largest groups in words: ``(a@b.c, 7) in 3 rows``. Reads every key.
+
+    Raises:
+        IntegrityAppError: the rule does not fit the model or the database (see ``resolve``).
+    """
+    target = resolve(rule, apps=apps, using=using)
+    keys, k = target.keys(), columns(numbered("k", len(target.key.expressions)))
+    query = compose(
+        """
+        SELECT COUNT(*), {k} FROM ({keys}) AS r GROUP BY {k} HAVING COUNT(*) > 1 ORDER BY 1 DESC, {k} LIMIT %s
+        """,
+        k=k,
+        keys=keys.sql,
+    )
+    with types_allow(rule), transaction.atomic(using=using):
+        found = list(get_rows(using=using).stream(Query(sql=query, params=(*keys.params, most))))
+    shown = ((count, ["NULL" if value is None else abbreviate(value) for value in key]) for count, *key in found)
+    return tuple(f"({', '.join(map(str, key))}) in {count} rows" for count, key in shown)
 
 
 def count_groups(target: Target) -> DuplicateCount:

@@ -15,6 +15,7 @@ from integrity.dedupe import (
     apply_plan,
     count_duplicates,
     discard_plan,
+    largest_groups,
     make_plan,
     resume_run,
     unfinished_run,
@@ -25,6 +26,7 @@ from integrity.exceptions import IntegrityAppError
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
 _PACE = Pace(batch_time=timedelta(milliseconds=40))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
+_NAMED = 3  # duplicate groups, as examples
 
 
 class DuplicatesRemain(IntegrityAppError):
@@ -63,9 +65,12 @@ def refuse_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> None:
     """
     found = count_duplicates(rule, apps=apps, using=using)
     if found.groups:
+        some = "; ".join(largest_groups(rule, most=_NAMED, apps=apps, using=using))
         raise DuplicatesRemain(
-            f"{rule.model} has {found.groups} duplicate groups ({found.redundant} redundant rows) of {_key(rule)}, and "
-            "this operation is not to remove any. Give it a rule that says which row stays, or remove them first."
+            f"{rule.model} has {found.groups} duplicate groups ({found.redundant} redundant rows) of {_key(rule)}, "
+            f"such as {some}; and this operation is not to remove any. Give it a rule that says which row stays, or "
+            f"remove them first: {command_for('dedupe', using=using)} with a rule, or with {rule.model} and its --key "
+            "or --constraint."
         )
 
 
@@ -90,4 +95,4 @@ def _remaining(rule: DedupeRule, plan: PlanSummary, run: RunSummary) -> str:
 
 
 def _key(rule: DedupeRule) -> str:
-    return ", ".join(rule.fields) or rule.name
+    return ", ".join(rule.fields) or getattr(rule.constraint, "name", rule.name)

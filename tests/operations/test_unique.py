@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import Any
 
@@ -125,8 +126,11 @@ def test_without_a_rule_duplicates_are_an_error_and_nothing_changes(database: Da
     make_table()
     some_books(20, duplicates=3)
 
-    with pytest.raises(OperationRefused, match=r"library.Book has 3 duplicate groups \(3 redundant rows\)"):
+    with pytest.raises(OperationRefused, match=r"library.Book has 3 duplicate groups \(3 redundant rows\)") as refused:
         add(rule=None).forwards()
+
+    assert len(re.findall(r"\([^)]+\) in 2 rows", str(refused.value))) == 3
+    assert "manage.py dedupe with a rule, or with library.Book" in str(refused.value)
 
     assert (len(ids()), names()) == (23, [])
     assert_nothing_left_behind()
