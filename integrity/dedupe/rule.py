@@ -23,6 +23,11 @@ IDENTICAL_ONLY: Final = "identical-only"
 CONFLICTS: Final = (KEEP, IDENTICAL_ONLY, REFUSE)
 """What may happen to redundant rows that say something else than the survivor."""
 
+DISTINCT: Final = "distinct"
+EQUAL: Final = "equal"
+NULLS: Final = (DISTINCT, EQUAL)
+"""Whether rows with NULL in their key are all different, as databases have it, or share it."""
+
 MERGES: Final = ("first-not-null", "max", "min", "sum", "latest")
 """How a field of the survivor may be filled from the whole group."""
 
@@ -59,6 +64,7 @@ class DedupeRule:
         fields: the key, as field names; or
         constraint: a ``UniqueConstraint`` of the model, itself or by name: fields, expressions, condition and
             ``nulls_distinct`` come from it, so that the finder treats NULL exactly as the constraint will.
+        nulls: with ``fields``, whether NULLs in the key are ``distinct`` (the default) or ``equal``.
         keep: how the survivor is chosen, most important first; always ends in the primary key.
         complete: conditions that a finished row meets, the strictest first. Rows that meet an earlier one come
             before all others whatever ``keep`` says: an unfinished row never wins over a finished one.
@@ -77,6 +83,7 @@ class DedupeRule:
     model: str
     fields: tuple[str, ...] = ()
     constraint: UniqueConstraint | str | None = None
+    nulls: str = ""
     keep: tuple[Keep, ...] = field(default_factory=lambda: (Earliest(),))
     complete: tuple[Q, ...] = ()
     content: tuple[str, ...] = ()
@@ -92,8 +99,16 @@ class DedupeRule:
     def __post_init__(self) -> None:
         if bool(self.fields) == bool(self.constraint):
             raise InvalidRule(f"Rule for {self.model}: give either `fields` or `constraint`.")
+        if self.constraint and self.nulls:
+            raise InvalidRule(f"Rule for {self.model}: the constraint says what NULLs are. Leave `nulls` out.")
         policies = (*self.references.values(), *(soft.policy for soft in self.soft_references))
-        for words, allowed in (((self.conflict,), CONFLICTS), (self.merge.values(), MERGES), (policies, POLICIES)):
+        nulls = filter(None, (self.nulls,))
+        for words, allowed in (
+            ((self.conflict,), CONFLICTS),
+            (nulls, NULLS),
+            (self.merge.values(), MERGES),
+            (policies, POLICIES),
+        ):
             if unknown := sorted(set(words) - set(allowed)):
                 raise InvalidRule(f"Rule for {self.model}: {unknown[0]!r} is none of {', '.join(allowed)}.")
         if not self.name:
@@ -128,7 +143,7 @@ class Key:
                 expressions=tuple(F(name) for name in rule.fields),
                 fields=tuple(rule.fields),
                 condition=None,
-                nulls_distinct=True,
+                nulls_distinct=rule.nulls != EQUAL,
             )
         constraint = rule.constraint
         if not isinstance(constraint, UniqueConstraint):

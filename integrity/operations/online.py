@@ -43,7 +43,7 @@ def add_unique_online(
         settle: Callable[[], None] = partial(refuse_duplicates, counted, apps=apps, using=using)
     else:
         # The constraint is the key, so that NULLs, conditions and expressions count as they will.
-        keyed = replace(rule, model=model._meta.label, fields=(), constraint=constraint)
+        keyed = replace(rule, model=model._meta.label, fields=(), nulls="", constraint=constraint)
         settle = partial(remove_duplicates, keyed, apps=apps, using=using, say=say)
     wanted = Wanted(model=model, constraint=constraint, remove=settle, begin=begin)
     outcome = get_unique(using=using).add(wanted, say=say)

@@ -19,11 +19,12 @@ class Wording:
     model: str = ""
     key: tuple[str, ...] = ()
     constraint: str = ""
-    keep: str = ""
+    nulls: str = ""
     clock: str = ""
+    keep: str = ""
     order_by: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
     conflict: str = ""
+    ignore: tuple[str, ...] = ()
     merge: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,15 +44,20 @@ class Wording:
             rule = replace(rule, keep=(OrderByFields(self.order_by),))
         return replace(
             rule,
-            ignore=(*rule.ignore, *self.ignore),
             conflict=self.conflict or rule.conflict,
+            ignore=(*rule.ignore, *self.ignore),
             merge={**rule.merge, **self.merge},
             references={**rule.references, **self.references},
         )
 
     def _ad_hoc(self) -> DedupeRule:
-        keep = (Earliest(self.clock),)
-        return DedupeRule(model=self.model, fields=self.key, constraint=self.constraint or None, keep=keep)
+        return DedupeRule(
+            model=self.model,
+            fields=self.key,
+            constraint=self.constraint or None,
+            nulls=self.nulls,
+            keep=(Earliest(self.clock),),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -37,6 +37,18 @@ def test_a_composite_primary_key_is_no_column() -> None:
         count_duplicates(DedupeRule(model="ponies.Lap", fields=("pk",)), apps=apps, using="default")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fields": ("name",), "nulls": "same"}, "'same' is none of distinct, equal"),
+        ({"constraint": "one_name", "nulls": "equal"}, "the constraint says what NULLs are"),
+    ],
+)
+def test_what_nulls_are_is_said_once_and_in_known_words(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRule, match=words):
+        DedupeRule(model="ponies.Pony", **options)
+
+
 @pytest.mark.parametrize("options", [{"fields": ("tag",)}, {"fields": ("sparkle",), "ignore": ("tag",)}])
 def test_a_column_of_the_parents_table_is_none_of_the_childs(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRule, match=r"'tag' of ponies.Unicorn is in the table of ponies.Animal"):

@@ -112,16 +112,6 @@ def test_a_clock_says_which_row_is_the_earliest_and_which_the_latest(ponies: Dat
     assert names() == [1]
 
 
-def test_rows_that_differ_in_what_is_ignored_are_identical(ponies: Database, call: Call) -> None:
-    twins(foaled=3)
-    strictly = call(*HERD, "--conflict", "identical-only", *APPLY)
-    assert (strictly.code, names()) == (1, [1, 2])
-
-    assert call(*HERD, "--conflict", "identical-only", "--ignore", "foaled", "code", *APPLY).code == 0
-
-    assert names() == [1]
-
-
 def test_an_order_may_begin_with_a_dash(ponies: Database, call: Call) -> None:
     twins(foaled=3)
 
@@ -146,6 +136,36 @@ def test_rows_that_differ_stay_where_only_identical_ones_may_go(ponies: Database
     assert names() == [1, 2]
 
 
+def test_identical_rows_may_differ_where_the_command_line_says(ponies: Database, call: Call) -> None:
+    twins(foaled=3)
+
+    assert call(*HERD, "--conflict", "identical-only", "--ignore", "foaled,code", *APPLY).code == 0
+
+    assert names() == [1]
+
+
+@pytest.mark.parametrize("option", [("--keep", "latest"), ("--merge", "foaled=latest")])
+def test_a_clock_can_be_named_on_the_command_line(ponies: Database, call: Call, option: tuple[str, str]) -> None:
+    twins(foaled=3)
+
+    assert call(*HERD, "--clock", "foaled", *option, *APPLY).code == 0
+
+    assert Pony.all_objects.get().foaled == 3
+
+
+def test_nulls_in_the_key_may_be_equal(ponies: Database, call: Call) -> None:
+    twins()
+    by_foaled = ("dedupe", "ponies.Pony", "--key", "foaled")
+
+    distinct = plan_of(call(*by_foaled, "--format", "json"))
+    plan = plan_of(call(*by_foaled, "--nulls", "equal", "--format", "json"))
+    applied = call("dedupe", "--plan", str(plan["id"]), *APPLY)
+
+    assert distinct["groups"] == 0
+    assert applied.code == 0, applied.err
+    assert names() == [1]
+
+
 def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None:
     assert plan_of(call("dedupe", "embeddings", "--format", "json"))["groups"] == 25
 
@@ -154,9 +174,6 @@ def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None
     ("arguments", "says"),
     [
         ((), "Which rule"),
-        (("ponies.Pony", "--key", "name", "--clock", "horn"), "horn"),
-        (("ponies.Pony", "--key", "name", "--ignore", "horn"), "horn"),
-        (("ponies.Pony", "--key", "name", "--merge", "foaled=latest"), "--clock FIELD"),
         (("nothing",), "no rule 'nothing'"),
         (("ponies.Pony",), "no rule 'ponies.Pony'"),
         (("ponies.Unicorn", "--key", "name"), "ponies.Unicorn"),
@@ -166,7 +183,11 @@ def test_a_registered_rule_goes_by_its_name(dirty: Database, call: Call) -> None
         (("ponies.Pony", "--key", "name", "--order-by", ","), "--order-by"),
         (("ponies.Pony", "--key", "name", "--merge", "foaled=most"), "'most'"),
         (("ponies.Pony", "--key", "name", "--merge", "foaled"), "name=value"),
-        (("ponies.Pony", "--key", "name", "--keep", "latest"), "latest"),
+        (("ponies.Pony", "--key", "name", "--keep", "latest"), "--clock"),
+        (("ponies.Pony", "--key", "name", "--merge", "foaled=latest"), "--clock"),
+        (("ponies.Pony", "--key", "name", "--clock", "horn"), "'horn'"),
+        (("ponies.Pony", "--key", "name", "--ignore", "horn"), "'horn'"),
+        (("embeddings", "--nulls", "equal"), "--nulls is for --key"),
         (("ponies.Pony", "--key", "name", "--digest", "abc"), "--plan"),
         (("ponies.Pony", "--key", "name", "--exclude", "1"), "--plan"),
         (("ponies.Pony", "--key", "name", "--pause-between", "-1"), "milliseconds"),

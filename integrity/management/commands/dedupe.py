@@ -18,17 +18,18 @@ from integrity.dedupe import (
     pause_run,
     revise_plan,
 )
-from integrity.dedupe.rule import CONFLICTS
 from integrity.management.base import CLEAN, FOUND, failure
 from integrity.management.books import print_books, print_group
 from integrity.management.dedupe import DedupeCommand, rule_of_plan
 from integrity.management.export import export
-from integrity.management.values import names, numbered, pair, positive
+from integrity.management.ruleoptions import WORDS, add_rule_options, wording_of
+from integrity.management.values import numbered, positive
 from integrity.rules.wording import Wording
 
-_WORDING: Final = ("target", "key", "constraint", "clock", "order_by", "ignore", "conflict", "merge", "reference")
-"""Options that say what the rule is; a stored plan knows it."""
-_PLANNING: Final = (*_WORDING, "keep", "limit", "plan", "digest", "exclude", "survivor", "apply", "build_indexes")
+_PLANNING: Final = (
+    *WORDS,
+    *("keep", "limit", "plan", "digest", "exclude", "survivor", "apply", "build_indexes"),
+)
 """Options that make, revise or apply a plan."""
 
 
@@ -47,7 +48,7 @@ class Command(DedupeCommand):
         parser.add_argument(
             "target", nargs="?", default="", metavar="RULE | app.Model", help="A registered rule, or a model."
         )
-        self._add_rule(parser)
+        add_rule_options(parser)
         self._add_books(parser)
         revising = parser.add_argument_group("revise the plan that --plan names")
         revising.add_argument(
@@ -67,33 +68,6 @@ class Command(DedupeCommand):
             default=[],
             metavar="GROUP=PK",
             help="Let this row of a group survive.",
-        )
-
-    def _add_rule(self, parser: CommandParser) -> None:
-        group = parser.add_argument_group("what is unique in app.Model, and what becomes of the rest")
-        key = group.add_mutually_exclusive_group()
-        key.add_argument("--key", nargs="+", default=[], metavar="FIELD", help="The fields of the key.")
-        key.add_argument("--constraint", default="", metavar="NAME", help="A UniqueConstraint of the model.")
-        group.add_argument(
-            "--clock", default="", metavar="FIELD", help="It tells a row's age, for --keep earliest and latest."
-        )
-        group.add_argument(
-            "--order-by", type=names, default=(), metavar="FIELD,-FIELD", help="The first row in this order survives."
-        )
-        group.add_argument(
-            "--ignore", nargs="+", default=[], metavar="FIELD", help="Fields that may differ between identical rows."
-        )
-        group.add_argument("--conflict", choices=CONFLICTS, default="", help="What to do where rows differ.")
-        group.add_argument(
-            "--merge", type=pair, action="append", default=[], metavar="FIELD=HOW", help="Fill a field of the survivor."
-        )
-        group.add_argument(
-            "--reference",
-            type=pair,
-            action="append",
-            default=[],
-            metavar="TABLE.COLUMN=POLICY",
-            help="May be repeated.",
         )
 
     def _add_books(self, parser: CommandParser) -> None:
@@ -116,22 +90,9 @@ class Command(DedupeCommand):
         super().run_from_argv(argv)
 
     def word(self, options: dict[str, Any]) -> Wording:
-        target, has_key = options["target"], bool(options["key"] or options["constraint"])
-        if not target:
+        if not options["target"]:
             raise failure(f"Which rule, or which model? See plans and runs: {self.again('--list')}")
-        return Wording(
-            rule="" if has_key else target,
-            model=target if has_key else "",
-            key=tuple(options["key"]),
-            constraint=options["constraint"],
-            keep=options["keep"] or "",
-            clock=options["clock"],
-            order_by=options["order_by"],
-            ignore=tuple(options["ignore"]),
-            conflict=options["conflict"],
-            merge=dict(options["merge"]),
-            references=dict(options["reference"]),
-        )
+        return wording_of(options)
 
     def run(self, **options: Any) -> int:
         self._require_consistent(options)
@@ -160,6 +121,8 @@ class Command(DedupeCommand):
             raise failure("--group is for --show PLAN.")
         if options["output"] and options["export"] is None:
             raise failure("--output is for --export PLAN.")
+        if options["nulls"] and not options["key"]:
+            raise failure("--nulls is for --key: a rule and a constraint say themselves what NULLs are.")
         if options["keep"] and options["order_by"]:
             raise failure("Give either --keep or --order-by.")
         if len(dict(options["survivor"])) < len(set(options["survivor"])):
@@ -174,7 +137,7 @@ class Command(DedupeCommand):
     def stored_plan(self, options: dict[str, Any]) -> PlanSummary:
         """The plan that ``--plan`` names, revised as the options say."""
         plan = super().stored_plan(options)
-        words = [options[name] for name in _WORDING]
+        words = [options[name] for name in WORDS]
         if any(words) and (any(words[1:]) or options["target"] != plan.rule):
             raise failure(f"Plan {plan.id} says what its rule is ({plan.rule}): leave the rule out.")
         if not (options["exclude"] or options["survivor"]):
