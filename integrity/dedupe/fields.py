@@ -41,7 +41,8 @@ def _resolved(rule: DedupeRule, model: Any) -> QuerySet[Any]:
         for status in keep.statuses
     )
     rows = rows.annotate(integrity_cases=Case(*conditions, *statuses, default=Value(0)))
-    return rows.values_list(*orders)
+    expressions = (order.expression for keep in rule.keep for order in getattr(keep, "expressions", ()))
+    return rows.values_list(*orders, *expressions)
 
 
 def _require_one_value(rule: DedupeRule, rows: QuerySet[Any]) -> None:

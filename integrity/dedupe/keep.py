@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.models import Case, F, IntegerField, Q, Value, When
-from django.db.models.expressions import OrderBy
+from django.db.models.expressions import Expression, OrderBy
 
 from integrity.exceptions import IntegrityAppError
 
@@ -90,25 +90,37 @@ class MostReferenced:
 
 @dataclass(frozen=True)
 class OrderByFields:
-    """Any ordering, as ``QuerySet.order_by`` takes it: ``OrderByFields(("-score", "created_at"))``; NULL last."""
+    """Any ordering, by fields and expressions: ``OrderByFields(("-score", Length("name").desc()))``; NULL last.
 
-    fields: tuple[str, ...]
+    A field is one of the row itself; an expression may look up what the row references.
+    """
+
+    fields: tuple[str | Expression | F, ...]
 
     @property
     def why(self) -> str:
-        return f"order by {', '.join(self.fields)}"
+        return f"order by {', '.join(map(str, self.fields))}"
+
+    @property
+    def expressions(self) -> tuple[OrderBy, ...]:
+        """What is ordered by besides fields."""
+        given = (part for part in self.fields if not isinstance(part, str))
+        return tuple(part if isinstance(part, OrderBy) else OrderBy(part) for part in given)
 
     def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         known = {field.name for field in target.model._meta.concrete_fields}
-        if unknown := [name for name in self.fields if name.removeprefix("-") not in known]:
+        names = [part for part in self.fields if isinstance(part, str)]
+        if unknown := [name for name in names if name.removeprefix("-") not in known]:
             raise UnknownKeep(
                 f"{target.rule.model} has no field {unknown[0].removeprefix('-')!r} to order by. "
                 f"Choose from: {', '.join(sorted(known))}."
             )
-        return tuple(
-            F(name[1:]).desc(nulls_last=True) if name.startswith("-") else F(name).asc(nulls_last=True)
-            for name in self.fields
-        )
+        expressions = iter(self.expressions)
+        return tuple(_by_field(part) if isinstance(part, str) else next(expressions) for part in self.fields)
+
+
+def _by_field(name: str) -> OrderBy:
+    return F(name[1:]).desc(nulls_last=True) if name.startswith("-") else F(name).asc(nulls_last=True)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Length
 
 from integrity.dedupe import (
     DedupeRule,
@@ -70,6 +72,8 @@ def group(database_at) -> Database:  # type: ignore[no-untyped-def]
         (MostReferenced(), 2),
         (OrderByFields(("-started_at",)), 4),
         (OrderByFields(("completed_at", "-started_at")), 4),
+        (OrderByFields((F("started_at").desc(),)), 4),
+        (OrderByFields((Length("embedding_model"), "-started_at")), 4),
         (StatusOrder("embedding_model", ("one",)), 1),
         (Medoid("vector"), 3),
     ],

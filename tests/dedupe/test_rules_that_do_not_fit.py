@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db.models import Q
+from django.db.models.functions import Length
 
 from integrity.dedupe import (
     DedupeRule,
@@ -68,6 +69,8 @@ def test_a_column_of_the_parents_table_is_none_of_the_childs(options: dict[str, 
         ({"keep": (StatusOrder("foaled", ("a",)),)}, "Field 'foaled' expected a number but got 'a'"),
         ({"keep": (Latest("foals__foaled"),)}, "'foals' is many values for one row of ponies.Pony"),
         ({"keep": (Latest("labels__text"),)}, "is many values for one row of ponies.Pony"),
+        ({"keep": (OrderByFields((Length("nmae"),)),)}, "Cannot resolve keyword 'nmae'"),
+        ({"keep": (OrderByFields((Length("foals__name"),)),)}, "'foals' is many values for one row of ponies.Pony"),
         ({"complete": (Q(nmae=1),)}, "Cannot resolve keyword 'nmae'"),
         ({"complete": (~Q(toys__name="ball"),)}, "is many values for one row of ponies.Pony"),
         ({"keep": Latest("foaled")}, r"`keep` takes a tuple. One of a single item is \(Latest\(field='foaled'\),\)"),
