@@ -6,12 +6,13 @@ import inspect
 import re
 import signal
 import tomllib
+from dataclasses import fields
 
 from django.apps import apps
 from django.core.management import get_commands
 from django.dispatch import Signal
 
-from integrity import conf, operations, signals
+from integrity import conf, dedupe, operations, signals
 from integrity.dedupe.states import TRANSITIONS
 from integrity.management import base
 from project.local import CHECKOUT
@@ -53,6 +54,14 @@ def test_every_signal_is_on_its_page_with_its_arguments() -> None:
     for name, documentation in documented.items():
         arguments = set(re.findall(r"``(\w+)``", documentation))
         assert arguments <= set(re.findall(r"`(\w+)`", rows[name])), name
+
+
+def test_what_a_rule_can_say_is_on_its_page() -> None:
+    said = {field.name for kind in (dedupe.DedupeRule, dedupe.SoftReference) for field in fields(kind)}
+    public = {name: getattr(dedupe, name) for name in dedupe.__all__}
+    orderings = {name for name, member in public.items() if isinstance(member, type) and hasattr(member, "order_by")}
+
+    assert {name.partition("(")[0] for name in first_cells(REFERENCE / "rules.md")} == said | orderings
 
 
 def test_every_command_is_on_its_page() -> None:
