@@ -72,10 +72,16 @@ def digest_of(target: Target, stages: tuple[Stage, ...]) -> str:
     parts = [
         target.rule.name,
         target.why,
-        *(f"{stage.table}:{rows.digest(stage.name, ('action', *stage.p, *stage.s, 'fp'))}" for stage in stages),
+        *(f"{stage.table}:{rows.digest(stage.name, _decided(stage))}" for stage in stages),
         rows.digest(refusals_of(stages[0]), ("grp", "reason")),
     ]
     return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _decided(stage: Stage) -> tuple[str, ...]:
+    """The columns of a stage that hold its decision. Where references move to follows from the survivors."""
+    values = (name for fill in stage.references for name in fill.new) if stage.fills else ()
+    return ("action", *stage.p, *stage.s, "fp", *values)
 
 
 def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.apps import apps
 
@@ -75,6 +77,16 @@ def test_revisions_add_up_and_their_order_does_not_matter(plan: PlanSummary) -> 
 
     assert one.digest == other.digest
     assert one.refused_groups == 1
+
+
+def test_what_the_survivors_are_filled_with_is_part_of_the_digest(ponies: Database) -> None:
+    Pony.all_objects.create(pk=1, name="Misty", code="m1", foaled=1)
+    Pony.all_objects.create(pk=2, name="Misty", code="m2", foaled=2)
+    rules = [replace(BY_NAME, merge={"foaled": how}) for how in ("max", "sum", "sum")]
+
+    largest, total, again = (make_plan(rule, apps=apps, using="default").digest for rule in rules)
+
+    assert largest != total == again
 
 
 def test_the_old_survivor_named_again_gives_the_old_digest(plan: PlanSummary) -> None:
