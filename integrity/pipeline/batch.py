@@ -15,7 +15,7 @@ from django.db import OperationalError, connections
 from integrity.models import DeadLetter, FileState
 from integrity.pipeline.breaker import Breaker, Permit
 from integrity.pipeline.commit import commit_vectors
-from integrity.pipeline.failures import Grave, bury, retry, snooze
+from integrity.pipeline.failures import Grave, bury, retry, snooze, take_over
 from integrity.pipeline.heartbeat import Beat
 from integrity.pipeline.jobs import Job
 from integrity.pipeline.providers import (
@@ -88,6 +88,11 @@ class Batch:
         """Give messages back that are not at fault."""
         self.beat.let_go([message.lease for message in messages])
         self.counts["given back"] += snooze(messages, delay=delay, queue=self.queue)
+
+    def take_over(self, messages: Sequence[Message]) -> None:
+        """Give messages back whose earlier reads were another program's."""
+        self.beat.let_go([message.lease for message in messages])
+        self.counts["given back"] += take_over(messages, queue=self.queue)
 
     def _call(self, jobs: Sequence[LiveJob]) -> Vectors:
         try:

@@ -69,6 +69,17 @@ def unaccounted(message: Message) -> int:
     return message.read_ct - message.count(ATTEMPTS) - message.count(SNOOZES)
 
 
+def read_by_others(job: Job) -> bool:
+    """Whether a job is of the original shape, has been read often, and bears no mark of ours."""
+    marked = job.message.count(ATTEMPTS) or job.message.count(SNOOZES)
+    return job.version is None and not marked and unaccounted(job.message) >= SUSPECT
+
+
+def take_over(messages: Sequence[Message], *, queue: KeyedQueue) -> int:
+    """Give messages back whose reads were somebody else's: from here on they count. Returns how many were ours."""
+    return queue.give_back([Return(lease=m.lease, delay=timedelta(0), headers={SNOOZES: m.read_ct}) for m in messages])
+
+
 def back_off(attempts: int) -> timedelta:
     """How long to wait after so many failures: doubling, with full jitter in the upper half."""
     pause = min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)

@@ -24,7 +24,7 @@ from integrity.models import DeadLetter, FileState
 from integrity.pipeline.batch import Batch
 from integrity.pipeline.breaker import Breaker, Permit
 from integrity.pipeline.chores import Chores
-from integrity.pipeline.failures import CONDEMNED, SUSPECT, Grave, unaccounted
+from integrity.pipeline.failures import CONDEMNED, SUSPECT, Grave, read_by_others, unaccounted
 from integrity.pipeline.heartbeat import heartbeat
 from integrity.pipeline.jobs import LARGEST_MESSAGE, BadMessage, Job, parse
 from integrity.pipeline.providers import Provider
@@ -151,16 +151,20 @@ class Worker:
         graves: list[Grave] = []
         jobs: list[Job] = []
         suspects: list[Job] = []
+        foreign: list[Message] = []
         for message in messages:
             job, reads = parse(message, model=self.provider.model), unaccounted(message)
             if isinstance(job, BadMessage):
                 graves.append(Grave.of_message(job))
+            elif read_by_others(job):
+                foreign.append(message)
             elif reads >= CONDEMNED:
                 error = f"{reads - 1} reads ended without a word, the last ones alone in their batch."
                 graves.append(Grave.of_job(job, reason=Reason.CRASH_LOOP, error=error))
             else:
                 (suspects if reads >= SUSPECT else jobs).append(job)
         batch.bury(graves)
+        batch.take_over(foreign)
         # One suspect at a time: if it ends this worker, no other message was read in vain.
         batch.snooze([job.message for job in suspects[1:]])
         return jobs, suspects[:1]

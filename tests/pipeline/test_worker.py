@@ -465,6 +465,29 @@ def test_a_message_that_ends_workers_is_done_alone_and_then_buried(library: Libr
     assert library.letters()[0][0] == "crash_loop"
 
 
+def test_what_another_program_has_read_for_ever_is_done_and_not_taken_for_a_crash_loop(library: Library) -> None:
+    processed = library.upload("one")
+    (chunk,) = library.chunks(processed.file)
+    library.queue.purge_queue()
+    library.send(**ORIGINAL, chunk_id=str(chunk), file_id=str(processed.file))
+    library.send(**ORIGINAL, chunk_id=str(uuid4()))
+    execute(f"UPDATE {library.queue.table} SET read_ct = 50")
+
+    assert library.work() == {"given back": 2, "done": 1, "orphaned": 1}
+    assert (library.embedded(processed.file), library.letters()) == (1, [])
+
+
+def test_what_ends_our_workers_after_another_programs_is_buried_all_the_same(library: Library) -> None:
+    library.send(**ORIGINAL, chunk_id=str(uuid4()))
+    execute(f"UPDATE {library.queue.table} SET read_ct = 50")
+    library.worker().step()
+
+    execute(f"UPDATE {library.queue.table} SET read_ct = read_ct + 4")
+
+    assert library.work() == {"dead": 1}
+    assert library.letters()[0][0] == "crash_loop"
+
+
 def test_of_several_suspects_one_is_tried_and_the_others_are_given_back(library: Library) -> None:
     library.upload("one", "two", "three")
     execute(f"UPDATE {library.queue.table} SET read_ct = 2")
