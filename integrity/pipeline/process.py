@@ -117,8 +117,8 @@ def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
     """
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
-        lock_to_change(file, model="", using=using)
-        cancelled = queue.cancel(str(file), outcome="cancelled")
+        state = lock_to_change(file, model="", using=using)
+        cancelled = queue.cancel(str(state.file_id), outcome="cancelled")
         if not cancelled:  # a file that is gone may have left some
             _require_file(file, using=using)
         return cancelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -166,6 +167,15 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
 
     assert cancel_jobs(file=processed.file, queue=library.queue) == 3
     assert (library.waiting(), len(library.chunks(processed.file))) == (0, 3)
+
+
+@pytest.mark.parametrize("spelling", ["{id.hex}", "{upper}"])
+def test_a_file_is_cancelled_however_its_id_is_spelt(library: Library, spelling: str) -> None:
+    file = library.upload(*words("text", 3)).file
+
+    named: Any = spelling.format(id=file, upper=str(file).upper())
+
+    assert cancel_jobs(file=named, queue=library.queue) == 3
 
 
 def test_jobs_that_a_file_left_can_be_cancelled_and_count_for_no_version(library: Library) -> None:

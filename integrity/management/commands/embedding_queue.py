@@ -39,7 +39,7 @@ class Command(IntegrityCommand):
         redrive.add_argument("--limit", type=positive, metavar="N", help="The oldest N only.")
         redrive.add_argument("--rate", type=positive, metavar="N", help="At most N a second.")
         redrive.add_argument("--dry-run", action="store_true", help="Show what would happen.")
-        cancel = actions.add_parser("cancel", help="Archive all jobs of a file.")
+        cancel = actions.add_parser("cancel", help="Archive all jobs of a file; its chunks stay.")
         cancel.add_argument("--file", type=UUID, required=True, metavar="ID", help="The file's id.")
         actions.add_parser("reconcile", help="Enqueue every live chunk without vector, message or dead letter.")
         retention = actions.add_parser("retention", help="Remove what is older than the settings say.")
@@ -101,6 +101,11 @@ class Command(IntegrityCommand):
     def _cancel(self, queue: KeyedQueue, options: Mapping[str, Any]) -> int:
         cancelled = pipeline.cancel_jobs(file=options["file"], queue=queue, using=queue.using)
         self.stdout.write(f"Cancelled {cancelled} jobs.")
+        if cancelled:
+            self.stdout.write(
+                "The file's chunks stay: within a minute, workers send jobs again for those without a vector. "
+                "To take the file out for good, call integrity.pipeline.delete_file."
+            )
         return CLEAN
 
     def _reconcile(self, queue: KeyedQueue, _options: Mapping[str, Any]) -> int:
