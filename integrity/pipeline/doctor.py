@@ -11,7 +11,7 @@ from typing import Final
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, as_value, compose
-from integrity.pipeline.jobs import job_queue
+from integrity.pipeline.jobs import command_for, job_queue
 from integrity.queue.install import require_installation
 from integrity.queue.keyed import has_key
 from integrity.queue.names import archive_table, queue_table
@@ -86,7 +86,8 @@ def dead_jobs(queue: str, using: str) -> Iterator[Mistake]:
         yield Mistake(
             id="queue.dead_jobs",
             message=f"Queue {queue}: {count} jobs name a chunk that is missing or replaced.",
-            hint="Run: manage.py embedding_queue orphans --purge. Then let deletions cancel their jobs.",
+            hint=f"Run: {command_for('orphans --purge', queue=queue, using=using)}. "
+            "Then let deletions cancel their jobs.",
         )
 
 
@@ -121,7 +122,7 @@ def unread_archive(queue: str, using: str) -> Iterator[Mistake]:
         yield Mistake(
             id="queue.archive",
             message=f"Queue {queue}: its archive holds about {estimate} messages.",
-            hint="Read it or remove it: manage.py embedding_queue retention keeps the last days only.",
+            hint=f"Read it or remove it: {command_for('retention', queue=queue, using=using)} keeps the last days.",
         )
 
 

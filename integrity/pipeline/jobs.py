@@ -53,6 +53,13 @@ def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> Keye
     return KeyedQueue(name=name, using=using, key=("file_id", "chunk_id", "model"))
 
 
+def command_for(action: str, *, queue: str, using: str) -> str:
+    """What to type to have a queue looked after: ``manage.py embedding_queue --queue 'jobs' orphans``."""
+    database = "" if using == DEFAULT_DB_ALIAS else f" --database {using}"
+    other = "" if queue == conf.embedding_queue() else f" --queue '{queue}'"
+    return f"manage.py embedding_queue{database}{other} {action}"
+
+
 def queue_beside(queue: KeyedQueue | None, *, using: str) -> KeyedQueue:
     """Return the queue, by default the one that the settings name, in the database of the files.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -38,6 +39,20 @@ def test_jobs_for_missing_and_replaced_chunks(library: Library) -> None:
     (mistake,) = examine(using="default")
 
     assert (mistake.id, "2 jobs" in mistake.message) == ("queue.dead_jobs", True)
+
+
+def test_the_hint_names_the_queue_where_it_is_not_the_usual_one(
+    library: Library, call: Callable[..., CommandResult]
+) -> None:
+    Queue(name="theirs").create()
+    Queue(name="theirs").send({"job_type": "generate_embedding", "chunk_id": uuid4().hex})
+
+    mistake = next(mistake for mistake in examine(using="default") if mistake.id == "queue.dead_jobs")
+    advised = mistake.hint.removeprefix("Run: manage.py ").partition(".")[0]
+
+    assert advised == "embedding_queue --queue 'theirs' orphans --purge"
+    assert call(*shlex.split(advised)).out == "Archived 1 orphans.\n"
+    assert "queue.dead_jobs" not in found()
 
 
 def test_messages_that_are_read_for_ever(library: Library) -> None:

@@ -43,7 +43,7 @@ def send_orphans(library: Library) -> None:
     (old,) = library.chunks(processed.file)
     library.upload("new", file=processed.file)
     library.work()
-    for chunk in (uuid4(), str(uuid4()).upper(), old):
+    for chunk in (uuid4().hex, str(uuid4()).upper(), old):
         library.send(job_type="generate_embedding", chunk_id=str(chunk))
     library.send(job_type="generate_embedding", chunk_id="not-an-id")
     library.queue.send([1, 2])
@@ -81,8 +81,9 @@ def test_more_orphans_than_one_search_finds_are_purged_but_for_those_that_somebo
         "-" * 36,
         "z" * 36,
         "0" * 36,
-        "0" * 32,
+        "z" * 32,
         "zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz",
+        "-" * 32,
         "--------" + "-0000" * 4 + "00000000",
     ],
 )
@@ -412,6 +413,15 @@ def test_the_command_does_and_says(library: Library, call: Call, arguments: list
     result = call("embedding_queue", *arguments)
 
     assert (result.code, said in result.out) == (code, True), result
+
+
+def test_who_cancels_is_told_that_the_chunks_stay_and_what_becomes_of_them(library: Library, call: Call) -> None:
+    processed = library.upload("one", "two")
+
+    result = call("embedding_queue", "cancel", "--file", str(processed.file))
+
+    assert result.out.startswith("Cancelled 2 jobs.\nThe file's chunks stay")
+    assert call("embedding_queue", "reconcile").out == "Enqueued 2 chunks.\n"
 
 
 @pytest.mark.parametrize(
