@@ -1,7 +1,4 @@
-"""What a line of a log means in a database: which constraint, which rows, and whether its ids are what they seem.
-
-PostgreSQL writes in its server's language, so what is looked for are the names that the database itself has.
-"""
+"""What a line of a log means in a database: which constraint, which rows, and whether its ids are what they seem."""
 
 from __future__ import annotations
 
@@ -9,15 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from integrity.backends import Catalogue, Index, get_audit_queries, get_catalogue
+from integrity.backends import Catalogue, ForeignKey, get_audit_queries, get_catalogue
 from integrity.backends.diagnosis import rows_with, storage_classes
 from integrity.backends.postgresql.violations import key_of
 from integrity.exceptions import IntegrityAppError
+from integrity.writes.recognition import Recognized, recognize
 
-_SQLITE = re.compile(
-    r"(?P<kind>UNIQUE|NOT NULL) constraint failed: (?P<names>\S+\.\S+?(?:, \S+\.\S+?)*)(?=[\s\"')\]]|$)"
-)
 _FLOAT_ID = "'float' object has no attribute 'replace'"
+_FOREIGN_KEY = "FOREIGN KEY constraint failed"
 _ID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b", re.IGNORECASE)
 _LIKE_A_NUMBER = re.compile(r"[0-9]+(e[0-9]+)?", re.IGNORECASE)
 _SHOWN = 5
@@ -55,14 +51,6 @@ class Diagnosis:
     advice: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Violated:
-    table: str
-    columns: tuple[str, ...]
-    constraint: str = ""
-    unique: bool = True
-
-
 def diagnose(*, text: str, using: str) -> Diagnosis:
     """Say what an error in a log or a traceback means in this database. Reads only.
 
@@ -70,14 +58,19 @@ def diagnose(*, text: str, using: str) -> Diagnosis:
         NothingRecognized: no constraint, index or table of the database is named in it.
     """
     catalogue = get_catalogue(using=using)
-    violated = _violated(text, catalogue)
+    violated = recognize(text, catalogue, using=using)
     unsafe = tuple(_unsafe(violated, catalogue, text, using))
+    if violated is None and not unsafe and _FOREIGN_KEY in text:
+        raise NothingRecognized(
+            "SQLite does not tell which foreign key failed. Give the text with the statement that failed, or write "
+            "with integrity.writes.upsert, which names the row."
+        )
     if violated is None and not unsafe:
         raise NothingRecognized(
             f"The text names no constraint, index or column of database {using!r}. Give the whole message (with "
             "PostgreSQL's DETAIL line), and check that --database is the one it came from."
         )
-    violated = violated or _Violated(table=unsafe[0].table, columns=(unsafe[0].name,), unique=False)
+    violated = violated or Recognized(table=unsafe[0].table, columns=(unsafe[0].name,))
     key = _key(text, violated)
     rows = _rows(violated, key, catalogue, using)
     numeric = tuple(dict.fromkeys(found for found in _ID.findall(text) if _looks_like_a_number(found)))
@@ -95,38 +88,10 @@ def diagnose(*, text: str, using: str) -> Diagnosis:
     )
 
 
-def _violated(text: str, catalogue: Catalogue) -> _Violated | None:
-    tables = catalogue.tables()
-    if found := _SQLITE.search(text):
-        parts = [name.rpartition(".") for name in found["names"].split(", ")]
-        table, names = parts[0][0].strip("\"'`"), tuple(name.strip("\"'`") for _, _, name in parts)
-        if table in tables:
-            index = next((i for i in catalogue.indexes(table) if i.unique and i.columns == names), None)
-            unique = found["kind"] == "UNIQUE"
-            return _Violated(table=table, columns=names, constraint=_name_of(index) if unique else "", unique=unique)
-    words = set(re.findall(r"[\w$]+", text))
-    for table in sorted(tables):
-        for index in catalogue.indexes(table):
-            if index.unique and index.name in words:
-                return _Violated(table=table, columns=_plain(index), constraint=_name_of(index))
-        for key in catalogue.foreign_keys(table):
-            if key.name in words:
-                return _Violated(table=table, columns=key.columns, constraint=key.name or "", unique=False)
-    named = sorted(tables & words)
-    return _Violated(table=named[0], columns=(), unique=False) if named and "constraint" in text.lower() else None
-
-
-def _name_of(index: Index | None) -> str:
-    return "" if index is None else ("primary key" if index.primary else index.name)
-
-
-def _plain(index: Index) -> tuple[str, ...]:
-    return tuple(name for name in index.columns if name is not None)
-
-
-def _unsafe(violated: _Violated | None, catalogue: Catalogue, text: str, using: str) -> Iterator[UnsafeColumn]:
-    """The columns that change ids: of the table in question, or of all where an id came back as a number."""
-    tables = [violated.table] if violated else (sorted(catalogue.tables()) if _FLOAT_ID in text else [])
+def _unsafe(violated: Recognized | None, catalogue: Catalogue, text: str, using: str) -> Iterator[UnsafeColumn]:
+    """The columns that change ids: of the table in question, or of all where SQLite names none."""
+    unnamed = _FLOAT_ID in text or _FOREIGN_KEY in text
+    tables = [violated.table] if violated else (sorted(catalogue.tables()) if unnamed else [])
     queries = get_audit_queries(using=using)
     for table in tables:
         ids = set(catalogue.primary_key(table)) | {c for k in catalogue.foreign_keys(table) for c in k.columns}
@@ -136,18 +101,34 @@ def _unsafe(violated: _Violated | None, catalogue: Catalogue, text: str, using: 
                 yield UnsafeColumn(table=table, name=column.name, type=column.type, classes=classes)
 
 
-def _key(text: str, violated: _Violated) -> dict[str, str]:
+def _key(text: str, violated: Recognized) -> dict[str, str]:
     names, values = key_of(text.partition("DETAIL")[2].partition("\n")[0] or text.replace("\n", " "))
-    return dict(zip(names, values, strict=True)) if values and set(names) <= set(violated.columns) else {}
+    known = {*violated.columns, *(violated.foreign.target_columns if violated.foreign else ())}
+    return dict(zip(names, values, strict=True)) if values and set(names) <= known else {}
 
 
-def _rows(violated: _Violated, key: dict[str, str], catalogue: Catalogue, using: str) -> tuple[str, ...]:
-    pk = catalogue.primary_key(violated.table)
-    if not key or not pk or not violated.unique:
+def _rows(violated: Recognized, key: dict[str, str], catalogue: Catalogue, using: str) -> tuple[str, ...]:
+    """Of a foreign key: the row that is pointed at, or the rows that point at one that was to go."""
+    table, foreign = violated.table, violated.foreign
+    if foreign and not _is_pointed_at(key, foreign):
+        table, key = foreign.target_table, _translated(key, foreign.columns, foreign.target_columns)
+    elif foreign:
+        key = _translated(key, foreign.target_columns, foreign.columns)
+    pk = catalogue.primary_key(table)
+    if not key or not pk or not (violated.unique or foreign):
         return ()
-    types = {column.name: column.type for column in catalogue.columns(violated.table)}
-    found = rows_with(table=violated.table, pk=pk, key=key, types=types, limit=_SHOWN, using=using)
+    types = {column.name: column.type for column in catalogue.columns(table)}
+    found = rows_with(table=table, pk=pk, key=key, types=types, limit=_SHOWN, using=using)
     return tuple(", ".join(map(str, row)) for row in found)
+
+
+def _is_pointed_at(key: dict[str, str], foreign: ForeignKey) -> bool:
+    """Whether the key is that of a row which others point at: it was to go. Else it is that of one which points."""
+    return bool(key) and not set(key) <= set(foreign.columns)
+
+
+def _translated(key: dict[str, str], names: tuple[str, ...], others: tuple[str, ...]) -> dict[str, str]:
+    return {other: key[name] for name, other in zip(names, others, strict=False) if name in key}
 
 
 def _looks_like_a_number(identifier: str) -> bool:
@@ -155,14 +136,14 @@ def _looks_like_a_number(identifier: str) -> bool:
 
 
 def _cause(
-    violated: _Violated,
+    violated: Recognized,
     key: dict[str, str],
     rows: tuple[str, ...],
     unsafe: tuple[UnsafeColumn, ...],
     numeric: tuple[str, ...],
 ) -> tuple[str, str]:
     where = f"{violated.table} ({', '.join(violated.columns) or 'columns unknown'})"
-    if unsafe:
+    if unsafe and not violated.rule:
         names = ", ".join(f"{column.table}.{column.name}" for column in unsafe)
         quoted = f" So do these of the text: {', '.join(numeric)}." if numeric else ""
         return (
@@ -172,6 +153,10 @@ def _cause(
             f"themselves are different, and whatever made them is innocent.{quoted}",
             "Repair the columns with the migration operation RepairIdStorage, then write again.",
         )
+    if violated.rule:
+        return f"The check constraint of {where} demands: {violated.rule}", "Correct the value that breaks it."
+    if violated.foreign:
+        return _cause_of_reference(violated.foreign, where, key, rows)
     if not violated.unique:
         return f"A constraint of {where} rejected the row.", "Correct the row; the text says which value is wrong."
     if rows:
@@ -187,4 +172,26 @@ def _cause(
     return (
         f"Another row had the key: {where}. The text does not tell its values.",
         "Write with integrity.writes.upsert; on PostgreSQL the DETAIL line tells the values.",
+    )
+
+
+def _cause_of_reference(foreign: ForeignKey, where: str, key: dict[str, str], rows: tuple[str, ...]) -> tuple[str, str]:
+    target = foreign.target_table
+    if not key:
+        return (
+            f"A foreign key of {where} leads to {target}. A row there was missing, or was to go and is pointed at.",
+            f"Store the row of {target} first, or remove what points at it; PostgreSQL's DETAIL line tells the values.",
+        )
+    if _is_pointed_at(key, foreign):
+        held = "Rows point" if rows else "Rows pointed, and none does now,"
+        return f"{held} at the row of {target} that was to go: {where}.", "Remove or repoint these rows first."
+    if rows:
+        return (
+            f"The row of {target} that {where} points at was not there yet. Now it is: it was written, or committed, "
+            "later.",
+            f"Write again, and the row of {target} first.",
+        )
+    return (
+        f"The row of {target} that {where} points at is not there.",
+        f"Store the row of {target} first, or correct what points at it.",
     )

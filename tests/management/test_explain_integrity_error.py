@@ -10,6 +10,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
+from integrity.backends import get_catalogue
+from integrity.models import ExperimentConfig, ExperimentRun
 from tests.commands import CommandResult
 from tests.databases import Database
 
@@ -120,7 +122,83 @@ def test_a_foreign_key_is_recognized_by_its_name(postgres_database: Database, ca
     result = call(EXPLAIN, input=text)
 
     assert "Constraint:  file_embeddings_chunk_id_fkey" in result.out
-    assert "rejected the row" in result.out
+    assert "The row of file_chunks that file_embeddings (chunk_id) points at is not there." in result.out
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "said"),
+    [
+        ("experiment_id)=({parent}", "{parent}", "was not there yet. Now it is"),
+        ("id)=({parent}", "{child}", "Rows point at the row of experimentconfig that was to go: run (experiment_id)."),
+        (
+            "experiment_id)=(00000000-0000-0000-0000-000000000001",
+            "",
+            "that run (experiment_id) points at is not there.",
+        ),
+    ],
+)
+def test_of_a_foreign_key_the_rows_at_either_end_are_looked_for(
+    postgres_database: Database, call: Call, key: str, row: str, said: str
+) -> None:
+    parent = ExperimentConfig.objects.create(networks=[], seeds=[], prompts=[], embedding_models=[], max_length=1)
+    child = ExperimentRun.objects.create(network=[], max_length=1, seed=1, initial_prompt="", experiment=parent)
+    (name,) = [key.name for key in get_catalogue(using="default").foreign_keys("run")]
+    detail = key.format(parent=parent.pk)
+
+    result = call(EXPLAIN, input=f"verletzt Fremdschlüssel »{name}«\nDETAIL:  Schlüssel »({detail})« ...")
+
+    assert said in result.out
+    assert ("Row now:     " + row.format(parent=parent.pk, child=child.pk) in result.out) == bool(row)
+
+
+def test_of_a_check_its_table_and_what_it_demands_are_told(database: Database, call: Call) -> None:
+    line = {
+        "sqlite": '{"error": "CHECK constraint failed: pattern_quality_metrics_confidence_check"}',
+        "postgresql": 'File "/app/cluster/run.py", line 3\n'
+        'new row for relation "pattern_quality_metrics" violates check constraint '
+        '"pattern_quality_metrics_confidence_check"\nDETAIL:  Failing row contains (1, cluster, 3).',
+    }
+
+    result = call(EXPLAIN, "--format", "json", input=line[database.vendor])
+
+    found = json.loads(result.out)
+    assert (found["table"], found["constraint"]) == (
+        "pattern_quality_metrics",
+        "pattern_quality_metrics_confidence_check",
+    )
+    assert "demands: (" in found["cause"]
+    assert "<= " in found["cause"]
+
+
+def test_a_check_without_a_name_is_found_by_what_it_demands(sqlite_database: Database, call: Call) -> None:
+    sqlite_database.execute("CREATE TABLE priced (amount real CHECK /* no gifts */ (amount > (0) ))")
+
+    result = call(EXPLAIN, input="sqlite3.IntegrityError: CHECK constraint failed: amount > (0)\n")
+
+    assert "Table:       priced" in result.out
+    assert "demands: amount > (0)" in result.out
+
+
+def test_words_that_happen_to_name_a_table_do_not_mislead(postgres_database: Database, call: Call) -> None:
+    text = (
+        'File "/app/cluster/embedding/run.py", line 3\n'
+        'null value in column "model" of relation "invocation" violates not-null constraint\n'
+    )
+
+    assert "Table:       invocation (model)\n" in call(EXPLAIN, input=text).out
+
+
+def test_a_foreign_key_of_sqlite_is_found_by_its_statement_alone(sqlite_database: Database, call: Call) -> None:
+    line = "django.db.utils.IntegrityError: FOREIGN KEY constraint failed\n"
+
+    alone, told = call(EXPLAIN, input=line), call(EXPLAIN, input=line + "[SQL: INSERT INTO embeddingcluster (id) ...")
+
+    assert (alone.code, "SQLite does not tell which foreign key failed" in alone.err) == (2, True)
+    assert (told.code, "Table:       embeddingcluster" in told.out) == (0, True)
+
+
+def test_a_foreign_key_that_fails_because_ids_became_numbers_is_recognized(numeric: Database, call: Call) -> None:
+    assert "NUMERIC column" in call(EXPLAIN, input="FOREIGN KEY constraint failed").out
 
 
 @pytest.mark.parametrize("text", ["", "nothing of this kind", "UNIQUE constraint failed: no_such_table.id", "\0\n" * 9])
