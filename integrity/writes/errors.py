@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.apps import apps as installed
@@ -107,6 +107,7 @@ def explain(error: IntegrityError, *, using: str = DEFAULT_DB_ALIAS, apps: Apps 
         return error
     violation = read_violation(error, using=using)
     model = _model_of(violation, apps)
+    violation = _told_by_the_field_that_points(violation, model)
     constraint, columns = _completed(violation, model)
     fields = tuple(_field_name(model, column) for column in columns)
     told = zip((_field_name(model, column) for column in violation.columns), violation.values, strict=False)
@@ -169,6 +170,22 @@ def _model_of(violation: Violation, apps: Apps) -> type[models.Model] | None:
     if violation.constraint:
         return next((m for m in candidates if _constraint_named(m, violation.constraint)), None)
     return None
+
+
+def _told_by_the_field_that_points(violation: Violation, model: type[models.Model] | None) -> Violation:
+    """Where a row was to go that others point at, PostgreSQL tells its key: not one of the table that it names."""
+    if violation.kind != "foreign key" or model is None:
+        return violation
+    pointing = [field for field in model._meta.concrete_fields if isinstance(field, models.ForeignKey)]
+    others = {
+        field.column for field in model._meta.concrete_fields if not (field.primary_key and not field.is_relation)
+    }
+    if set(violation.columns) <= others:
+        return violation
+    found = [str(field.column) for field in pointing if (field.target_field.column,) == violation.columns]
+    if len(found) == 1:
+        return replace(violation, columns=(found[0],))
+    return replace(violation, columns=(), values=())
 
 
 def _constraint_named(model: type[models.Model], name: str) -> models.BaseConstraint | None:

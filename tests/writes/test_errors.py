@@ -6,12 +6,14 @@ import pickle
 import uuid
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, connection, transaction
 
 from integrity.backends.postgresql.violations import key_of
-from integrity.models import FileChunk, PatternLineageNode, PatternQualityMetric
+from integrity.models import CourseFile, FileChunk, PatternLineageNode, PatternQualityMetric
 from integrity.writes import (
     CheckFailed,
     ConstraintViolated,
@@ -99,6 +101,28 @@ def test_a_missing_reference_that_shows_at_commit_is_typed(database: Database) -
     if database.vendor == "postgresql":
         assert (caught.value.model, caught.value.fields) == (FileChunk, ("file",))
         assert caught.value.values == {"file": str(uuid.UUID(int=7))}
+
+
+def test_a_row_that_others_point_at_is_told_by_the_field_that_points(postgres_database: Database) -> None:
+    file = CourseFile.objects.create(course_id=uuid.uuid4(), name="n", original_name="n", storage_path="s")
+    FileChunk.objects.create(file=file, chunk_index=0, content="text")
+
+    with pytest.raises(MissingReference) as caught, typed_errors(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM course_files")
+
+    assert (caught.value.model, caught.value.fields) == (FileChunk, ("file",))
+    assert caught.value.values == {"file": str(file.pk)}
+
+
+def test_a_row_that_several_fields_may_point_at_is_told_by_the_constraint_alone(postgres_database: Database) -> None:
+    user, kind = User.objects.create(username="u"), ContentType.objects.get_for_model(Group)
+    LogEntry.objects.create(user=user, content_type=kind, object_repr="", action_flag=1)
+
+    with pytest.raises(MissingReference) as caught, typed_errors(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM auth_user")
+
+    assert (caught.value.model, caught.value.fields, caught.value.values) == (LogEntry, (), {})
+    assert caught.value.constraint
 
 
 def test_a_failed_check_names_constraint_and_field(database: Database) -> None:
