@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from datetime import datetime
 from operator import index
 from typing import Any
@@ -87,7 +88,7 @@ def save_clustering_result(
             "started_at": started_at,
             "completed_at": completed_at,
         },
-        clusters=tuple(clusters),
+        clusters=_checked(clusters),
         assignments=assignments,
         replace=replace,
         using=using,
@@ -129,7 +130,13 @@ class _Saving:
     def _stream(self) -> Iterator[tuple[int, Any, int]]:
         convert = converter(_pk(Embedding), connections[self.using])
         known = {cluster.number for cluster in self.clusters}
-        for position, (embedding_id, cluster) in enumerate(self.assignments):
+        for position, pair in enumerate(self.assignments):
+            try:
+                embedding_id, cluster = pair
+            except (TypeError, ValueError) as error:
+                raise RowRejected(
+                    f"Assignment {position} ({pair!s:.100}): this is no pair of id and number."
+                ) from error
             try:
                 (member,), number = convert((embedding_id,)), index(cluster)
             except (TypeError, ValidationError) as error:
@@ -181,6 +188,27 @@ class _Saving:
             raise RowRejected(
                 f"Assignment {mistake.position}: there is no embedding {embedding.to_python(mistake.member)}."
             )
+
+
+def _checked(clusters: Iterable[NewCluster]) -> tuple[NewCluster, ...]:
+    """Name the first cluster that is none, or comes twice; return them with medoids as ids."""
+    checked: dict[int, NewCluster] = {}
+    for cluster in clusters:
+        medoid = cluster.medoid_embedding_id
+        try:
+            number, size = index(cluster.number), None if cluster.size is None else index(cluster.size)
+            medoid = _pk(Embedding).to_python(medoid)
+        except (TypeError, ValidationError) as error:
+            raise RowRejected(
+                f"Cluster {cluster.number} (size {cluster.size}, medoid {medoid}): number and size are whole numbers, "
+                "the medoid is the id of an embedding."
+            ) from error
+        if number in checked:
+            raise RowRejected(f"Cluster {number} is given twice. Give each number once.")
+        if size is not None and size < 0:
+            raise RowRejected(f"Cluster {number}: a size of {size} is none. Leave it out to have it counted.")
+        checked[number] = replaced(cluster, medoid_embedding_id=medoid)
+    return tuple(checked.values())
 
 
 def _pk(model: type[models.Model]) -> models.Field[Any, Any]:

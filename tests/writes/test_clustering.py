@@ -16,7 +16,6 @@ from psycopg import errors
 from integrity.models import Cluster, ClusteringResult, Embedding, EmbeddingCluster, ExperimentRun, Invocation
 from integrity.models.fields import uuid7
 from integrity.writes import (
-    DuplicateKey,
     NewCluster,
     RowRejected,
     SavedClustering,
@@ -127,14 +126,46 @@ def test_a_number_that_the_database_cannot_hold_is_an_error(database: Database, 
 
 
 def test_a_cluster_that_comes_twice_and_a_missing_medoid_are_errors(database: Database) -> None:
-    with pytest.raises(DuplicateKey) as caught:
-        save([], [NewCluster(number=0), NewCluster(number=0)])
-    assert caught.value.constraint == "unique_cluster_per_result"
+    with pytest.raises(RowRejected, match="Cluster 7 is given twice"):
+        save([], [NewCluster(number=0), NewCluster(number=7), NewCluster(number=7)])
 
     with pytest.raises(RowRejected, match="Cluster 0: there is no embedding"):
         save([], [NewCluster(number=0, medoid_embedding_id=uuid.uuid4())])
 
     assert nothing_is_there()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "says"),
+    [
+        ({"number": None}, "Cluster None"),
+        ({"number": 3, "size": "many"}, "Cluster 3 .size many"),
+        ({"number": 3, "size": -5}, "Cluster 3: a size of -5"),
+        ({"number": 3, "medoid_embedding_id": "nonsense"}, "Cluster 3 .*medoid nonsense"),
+    ],
+)
+def test_what_is_no_cluster_is_named(sqlite_database: Database, cluster: dict[str, Any], says: str) -> None:
+    with pytest.raises(RowRejected, match=says):
+        save([], [NewCluster(number=0), NewCluster(**cluster)])
+
+    assert nothing_is_there()
+
+
+@pytest.mark.parametrize("pair", [5, (1, 2, 3), None, ""])
+def test_what_is_no_pair_is_named(sqlite_database: Database, pair: Any) -> None:
+    with pytest.raises(RowRejected, match=r"Assignment 0 .*no pair"):
+        save([pair])
+
+    assert nothing_is_there()
+
+
+def test_a_medoid_may_be_text_as_an_assignment_may(database: Database) -> None:
+    (pk,) = some_embeddings(1)
+    medoid: Any = pk.hex
+
+    save([(str(pk), 0)], [NewCluster(number=0, medoid_embedding_id=medoid)])
+
+    assert Cluster.objects.get().medoid_embedding_id == pk
 
 
 def test_a_failure_at_the_end_of_the_stream_leaves_nothing_and_is_raised_as_it_is(database: Database) -> None:
