@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -122,7 +122,7 @@ def _row(score: QualityScore) -> Row:
 
 
 def _require_scores(row: Row) -> None:
-    """Refuse what is no score, in the columns and in the metadata, and a moment without a time zone."""
+    """Refuse what is no score, in the columns and in the metadata, and what is no moment for all to read."""
     scores = {name: row[name] for name in ("quality_score", "confidence")}
     scores |= {name: row["metadata"][name] for name in DIMENSIONS if name in row["metadata"]}
     for name, value in scores.items():
@@ -131,6 +131,16 @@ def _require_scores(row: Row) -> None:
     moment = row.get("measurement_timestamp")
     if moment is not None and timezone.is_naive(moment):
         raise ValueError(f"measurement_timestamp {moment} has no time zone: it cannot be told which is newer.")
+    if moment is not None:
+        _require_readable(moment)
+
+
+def _require_readable(moment: datetime) -> None:
+    """Refuse a moment that PostgreSQL would store and Python never read again."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"measurement_timestamp {moment} is, in UTC, outside of the years 1 to 9999.") from None
 
 
 astore_quality_metrics = asynchronous(store_quality_metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -91,6 +91,8 @@ def test_dimensions_outside_their_range_are_refused(sqlite_database: Database, d
         ("quality_score", 1.5, "quality_score is 1.5"),
         ("confidence", float("inf"), "confidence is inf"),
         ("measurement_timestamp", datetime(2026, 1, 1), "no time zone"),
+        ("measurement_timestamp", datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), "outside of the years"),
+        ("measurement_timestamp", datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))), "outside of the years"),
         ("pattern_id", "nonsense", "nonsense"),
     ],
 )
