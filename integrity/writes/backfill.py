@@ -14,6 +14,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from integrity.backends import get_rows
+from integrity.backends.fault import words
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.patterns import DIMENSIONS, QualityScore, quality_metric_chunks
 from integrity.writes.results import UpsertResult
@@ -94,11 +95,14 @@ def pattern_id(value: Any, *, collection: str | None, legacy: bool = False) -> u
     Raises:
         NoCollection: the id is no UUID, and there is no collection.
         ValueError: there is no id.
+        TypeError: it is neither a UUID nor a text nor a whole number.
     """
     if value is None or value == "":
         raise ValueError("it has no pattern_id.")
     if isinstance(value, uuid.UUID):
         return value
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"pattern_id is {value!r:.100}: give a UUID, a text or a whole number.")
     if isinstance(value, str):
         try:
             return uuid.UUID(value)
@@ -138,7 +142,7 @@ def _note(result: UpsertResult, report: BackfillReport, places: list[str]) -> No
         if count:
             report.add(outcome, count)
     for one in result.failed:
-        report.failures.append(Failure(place=places[one.position], why=str(one.error)))
+        report.failures.append(Failure(place=places[one.position], why=words(one.error)))
 
 
 def _scores(
@@ -163,24 +167,36 @@ def _score(record: Record, ids: _Ids) -> QualityScore:
     if record.fields is None:
         raise ValueError(record.error)
     fields = record.fields
-    moment = fields.get("measurement_timestamp")
     return QualityScore(
         pattern_id=ids.of(record.id),
         quality_score=_number(fields, "quality_score"),
         confidence=_number(fields, "confidence"),
-        measurement_timestamp=datetime.fromisoformat(moment) if moment else None,
+        measurement_timestamp=_moment(fields),
         version=str(fields.get("version") or "1.0.0"),
         metadata=_metadata(fields),
     )
 
 
+def _moment(fields: Mapping[str, Any]) -> datetime | None:
+    value = fields.get("measurement_timestamp")
+    if value is None or value == "":
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"measurement_timestamp is {value!r:.100}: write it as ISO 8601 with a time zone, 2026-01-31T12:00:00Z."
+        ) from None
+
+
 def _number(fields: Mapping[str, Any], name: str) -> float:
     value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}, which is no number from 0 to 1.")
-    number = float(value)
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if math.isnan(number):
-        raise ValueError(f"{name} is no number.")
+        raise ValueError(f"{name} is {value!r:.100}, which is no number from 0 to 1.")
     return number
 
 

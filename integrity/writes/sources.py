@@ -107,15 +107,18 @@ def read_qdrant(*, location: str, collection: str) -> Iterator[Record]:
 
 def _lines(stream: TextIO) -> Iterator[tuple[int, str]]:
     try:
-        yield from enumerate(stream, 1)
+        for number, line in enumerate(stream, 1):
+            yield number, line.removeprefix("\ufeff") if number == 1 else line  # as some programs begin a file
     except UnicodeDecodeError as error:
         raise SourceUnreadable(f"The input is not UTF-8 text: {error}.") from error
 
 
 def _existing(folder: str) -> str:
-    """Refuse a folder that is not there: the client would make an empty one."""
+    """Refuse a folder that is not there, or not Qdrant's: the client would make one of it."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"there is no folder {folder} (a server's address begins with http:// or https://)")
+    if not Path(folder, "meta.json").is_file():
+        raise FileNotFoundError(f"the folder {folder} is none of Qdrant's, which has a file meta.json")
     return folder
 
 

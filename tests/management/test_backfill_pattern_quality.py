@@ -71,6 +71,47 @@ def test_entries_that_fail_are_named_and_make_the_exit_code_1(database: Database
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("pattern_id", ["x"], "pattern_id is ['x']: give a UUID"),
+        ("pattern_id", 7.0, "pattern_id is 7.0: give a UUID"),
+        ("pattern_id", True, "pattern_id is True: give a UUID"),
+        ("confidence", "0,5", "confidence is '0,5', which is no number"),
+        ("quality_score", [0.5], "quality_score is [0.5], which is no number"),
+        ("measurement_timestamp", 1700000000, "measurement_timestamp is 1700000000: write it as ISO 8601"),
+        ("measurement_timestamp", "yesterday", "measurement_timestamp is 'yesterday': write it as ISO 8601"),
+        ("metadata", {"a": float("nan")}, ""),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_told_on_one_line_with_the_fields_name(
+    database: Database, call: Call, field: str, value: Any, says: str
+) -> None:
+    result = call(BACKFILL, "--from-jsonl", "-", "--collection", "c", input=lines(an_entry(1, **{field: value})))
+
+    assert (result.code, result.out) == (1, "Done: 1 failed.\n")
+    assert result.err.startswith("line 1: ")
+    assert says in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("source", ["--from-jsonl", "--from-csv"])
+def test_a_byte_order_mark_is_passed_over_on_stdin_too(sqlite_database: Database, call: Call, source: str) -> None:
+    entry = an_entry(1)
+    text = lines(entry) if source == "--from-jsonl" else f"{','.join(entry)}\n{','.join(map(str, entry.values()))}\n"
+
+    assert call(BACKFILL, source, "-", input="\ufeff" + text).out == "Done: 1 inserted.\n"
+
+
+def test_a_folder_that_is_none_of_qdrants_is_left_as_it_is(
+    sqlite_database: Database, call: Call, tmp_path: Path
+) -> None:
+    result = call(BACKFILL, "--from-qdrant", str(tmp_path), "--collection", "c")
+
+    assert (result.code, "is none of Qdrant's" in result.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_entries_beyond_what_python_reads_fail_alone(database: Database, call: Call) -> None:
     deep = "[" * 100_000
     text = lines(an_entry(1), an_entry(2, quality_score=10**400), an_entry(3, metadata=deep)) + deep + "\n"

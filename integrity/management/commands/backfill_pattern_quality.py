@@ -87,7 +87,7 @@ def _opened(name: str) -> Iterator[TextIO]:
         yield sys.stdin
         return
     try:
-        with Path(name).open(encoding="utf-8-sig", newline="") as stream:
+        with Path(name).open(encoding="utf-8", newline="") as stream:
             yield stream
     except OSError as error:
         raise SourceUnreadable(f"{name}: {error.strerror}. Check the path.") from error
