@@ -14,7 +14,7 @@ from integrity.exceptions import IntegrityAppError
 from integrity.models import WorkflowExecution
 from integrity.models.fields import naive_utc_now
 from integrity.writes.asynchronous import asynchronous
-from integrity.writes.errors import typed_errors
+from integrity.writes.errors import typed_errors, unsendable_as_data_error
 from integrity.writes.retry import retried
 from integrity.writes.target import constraint_required
 
@@ -68,15 +68,15 @@ def start_workflow_execution(
         WorkflowIdTaken: the one that is there is of another workflow or entity.
         MissingConstraint: the database does not keep workflow ids unique.
         ConstraintViolated: the database rejects the values.
+        DataError: a column cannot hold one of them.
     """
-    new = WorkflowExecution(
-        workflow_id=workflow_id, workflow_type=workflow_type, entity_type=entity_type, entity_id=entity_id
-    )
-    table = WorkflowExecution._meta.db_table
-    with typed_errors(using=using), constraint_required(table=table, name="workflow_id", using=using):
+    wanted = {"workflow_type": workflow_type, "entity_type": entity_type, "entity_id": entity_id}
+    new, meta = WorkflowExecution(workflow_id=workflow_id, **wanted), WorkflowExecution._meta
+    requiring = constraint_required(table=meta.db_table, name="workflow_id", using=using)
+    with typed_errors(using=using), unsendable_as_data_error(), requiring:
         execution = retried(lambda: _insert_or_get(new, using=using), using=using, key=("workflow_id",))
-    wanted = (new.workflow_type, new.entity_type, _as_uuid(entity_id))
-    if (execution.workflow_type, execution.entity_type, execution.entity_id) != wanted:
+    compared = [field for field in meta.concrete_fields if field.name in wanted]
+    if any(getattr(execution, field.name) != field.to_python(wanted[field.name]) for field in compared):
         raise WorkflowIdTaken(
             f"Workflow id {workflow_id!r} belongs to {execution.workflow_type} of {execution.entity_type} "
             f"{execution.entity_id}. Choose another id for {workflow_type} of {entity_type} {entity_id}."
@@ -94,6 +94,7 @@ def advance_workflow_execution(
     Raises:
         UnknownWorkflow: there is no such execution.
         TransitionRefused: its status does not lead to this one; it names those that do.
+        DataError: the column cannot hold the message.
     """
     if status not in Status.values:
         raise TransitionRefused(f"There is no status {status!r}. Choose from: {', '.join(Status.values)}.")
@@ -101,9 +102,10 @@ def advance_workflow_execution(
     leading_here = [before for before, after in TRANSITIONS if after == to]
     executions = WorkflowExecution.objects.using(using).filter(workflow_id=workflow_id)
     values = _values_of(to, error_message)
-    if retried(lambda: executions.filter(status__in=leading_here).update(**values), using=using):
-        return AdvancedWorkflow(workflow_id=workflow_id, status=to, changed=True)
-    found = executions.values_list("status", flat=True).first()
+    with unsendable_as_data_error():
+        if retried(lambda: executions.filter(status__in=leading_here).update(**values), using=using):
+            return AdvancedWorkflow(workflow_id=workflow_id, status=to, changed=True)
+        found = executions.values_list("status", flat=True).first()
     if found is None:
         raise UnknownWorkflow(
             f"There is no execution of workflow id {workflow_id!r}. Start it with start_workflow_execution first."
@@ -131,10 +133,6 @@ def _values_of(to: Status, error_message: str | None) -> dict[str, Any]:
     length = WorkflowExecution._meta.get_field("error_message").max_length or 0
     message = Truncator(error_message).chars(length) if error_message and to == Status.FAILED else None
     return {"status": to, "completed_at": now, "error_message": message}
-
-
-def _as_uuid(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(str(value))
 
 
 astart_workflow_execution = asynchronous(start_workflow_execution)

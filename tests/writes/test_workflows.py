@@ -8,8 +8,9 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import gettext_lazy
 
 from integrity.models import WorkflowExecution
 from integrity.writes import (
@@ -58,6 +59,23 @@ def test_a_workflow_that_went_on_is_returned_as_it_is(database: Database) -> Non
     advance_workflow_execution(workflow_id="w-1", status="running")
 
     assert start().execution.status == Status.RUNNING
+
+
+def test_values_are_compared_as_they_are_stored(database: Database) -> None:
+    lazy: Any = gettext_lazy("import")
+
+    assert [start("w-1", workflow_type=lazy).created, start("w-1", workflow_type=lazy).created] == [True, False]
+    assert [start("w-2", workflow_type=5).created, start("w-2", workflow_type=5).created] == [True, False]
+
+
+def test_what_no_database_can_be_sent_is_djangos_own_error(database: Database) -> None:
+    with pytest.raises(DataError):
+        start("half a pair: \ud800")
+    start()
+    with pytest.raises(DataError):
+        advance_workflow_execution(workflow_id="w-1", status="failed", error_message="half a pair: \ud800")
+
+    assert WorkflowExecution.objects.get().status == Status.PENDING
 
 
 @pytest.mark.parametrize(
