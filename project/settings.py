@@ -36,8 +36,8 @@ def _words(variable: str, *, default: tuple[str, ...]) -> tuple[str, ...]:
 
 def _number(variable: str, *, default: int) -> int:
     given = os.environ.get(variable) or str(default)
-    if not given.isdecimal():
-        raise ImproperlyConfigured(f"{variable} is {given!r}; it is a whole number such as {default or 1536}.")
+    if not given.isdecimal() or not int(given):
+        raise ImproperlyConfigured(f"{variable} is {given!r}; it is a whole number from 1, such as {default}.")
     return int(given)
 
 
@@ -67,8 +67,8 @@ if model := os.environ.get("EMBEDDING_MODEL"):
     INTEGRITY_EMBEDDING_PROVIDER["model"] = model
 if path := os.environ.get("EMBEDDING_MODEL_PATH"):
     INTEGRITY_EMBEDDING_PROVIDER["path"] = path
-if dimensions := _number("EMBEDDING_DIMENSIONS", default=0):
-    INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = dimensions
+if os.environ.get("EMBEDDING_DIMENSIONS"):
+    INTEGRITY_EMBEDDING_PROVIDER["dimensions"] = _number("EMBEDDING_DIMENSIONS", default=1536)
 INTEGRITY_EMBEDDING_LEASE = _number("EMBEDDING_LEASE", default=60)
 
 INSTALLED_APPS = [

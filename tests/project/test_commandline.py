@@ -32,6 +32,13 @@ def test_a_malformed_url(nowhere: Database, command: str) -> None:
     assert "secret" not in result.stderr
 
 
+@pytest.mark.parametrize("given", ["0", "-1", "many"])
+def test_a_number_of_dimensions_that_is_none(nowhere: Database, given: str) -> None:
+    result = nowhere.manage("embedding_worker", "--once", env={"EMBEDDING_DIMENSIONS": given})
+
+    assert_one_line(result, "EMBEDDING_DIMENSIONS", repr(given), "from 1, such as 1536")
+
+
 def test_a_malformed_list_of_systems(nowhere: Database) -> None:
     result = nowhere.manage("migrate", env={"INTEGRITY_SYSTEMS": "embeddings,nonsense"})
 
