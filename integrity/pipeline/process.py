@@ -20,7 +20,7 @@ from integrity.models import CourseFile, DeadLetter, FileState
 from integrity.models.fields import uuid7
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.jobs import JOB_TYPE, queue_beside
-from integrity.pipeline.providers import default_model
+from integrity.pipeline.providers import default_model, is_name
 from integrity.pipeline.serving import serve_locked
 from integrity.pipeline.states import lock_to_change
 from integrity.queue import KeyedQueue, notify
@@ -35,7 +35,7 @@ class UnknownFile(IntegrityAppError):
 
 
 class InvalidText(IntegrityAppError, ValueError):
-    """A text that PostgreSQL cannot store, or not exactly one of text and chunks."""
+    """A text that PostgreSQL cannot store, a model that there cannot be, or not exactly one of text and chunks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,8 @@ def process_file(
     done. Locks the file; takes part in the caller's transaction, if one is open.
 
     Raises:
-        InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store.
+        InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store; or no
+            provider can have such a model.
         QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: ``course_files`` has no such row.
     """
@@ -79,6 +80,10 @@ def process_file(
     pieces = chunker.split(text) if text is not None else list(chunks or ())
     _require_storable(pieces, file=file)
     model = model or default_model()
+    if not is_name(model):
+        raise InvalidText(
+            f"No provider's model is called {model[:50]!r}. Give a name of 1 to 200 printable characters."
+        )
     digest = content_hash(pieces, chunker=chunker.name if text is not None else "", model=model)
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):

@@ -17,6 +17,7 @@ from integrity.pipeline.providers.base import (
     Vectors,
     check_answer,
     checked,
+    is_name,
     said,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "checked",
     "default_model",
     "get_provider",
+    "is_name",
     "said",
 ]
 

@@ -83,13 +83,18 @@ def checked(provider: Any) -> Provider:
             "Correct INTEGRITY_EMBEDDING_PROVIDER."
         )
     model = str(provider.model)
-    if not (0 < len(model) <= LONGEST_NAME and model.isprintable()):
+    if not is_name(model):
         raise ProviderMisconfigured(
             f"The model of {type(provider).__name__} is called {model[:50]!r}, of {len(model)} characters. "
             f"Give it a name of 1 to {LONGEST_NAME} printable ones."
         )
     found: Provider = provider
     return found
+
+
+def is_name(model: str) -> bool:
+    """Whether a model may be called so: its name is stored with every vector, and is the breaker's."""
+    return 0 < len(model) <= LONGEST_NAME and model.isprintable()
 
 
 def said(error: ProviderError) -> str:
