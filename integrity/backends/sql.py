@@ -40,6 +40,11 @@ def literal(text: str) -> SQL:
     return SQL("'" + text.replace("'", "''").replace("%", "%%") + "'")
 
 
+def catalogued(sql: str | None) -> SQL:
+    """The database's own words, such as an index's expression, made fit for a statement with parameters."""
+    return SQL((sql or "").replace("%", "%%"))
+
+
 def columns(names: Iterable[str], *, of: str = "") -> SQL:
     """A comma-separated list of quoted columns, each of the relation ``of`` where one is named."""
     prefix = identifier(of) + "." if of else ""

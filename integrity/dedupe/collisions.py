@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from integrity.backends import Catalogue, Index, get_catalogue
 from integrity.backends.rows import Rows
-from integrity.backends.sql import SQL, coalesce, columns, compose, joined, numbered, on
+from integrity.backends.sql import SQL, catalogued, coalesce, columns, compose, joined, numbered, on
 from integrity.dedupe.referencing import not_removed_by
 from integrity.dedupe.stages import Stage
 
@@ -56,12 +56,12 @@ def frees_keys(stage: Stage, *, using: str) -> bool:
 def _mark(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows: Rows) -> None:
     """One index: rank the rows that share a key in the image; all but the first are removed."""
     k = numbered("integrity_k", len(index.keys))
-    where = [SQL(f"({_text(index.predicate)})")] if index.predicate else []
+    where = [SQL(f"({catalogued(index.predicate)})")] if index.predicate else []
     if index.nulls_distinct:
         where += [SQL(f"{name} IS NOT NULL") for name in k]
     keyed = compose(
         "SELECT i.*, {keys} FROM ({image}) AS i",
-        keys=joined(", ", (f"{_text(key)} AS {name}" for key, name in zip(index.keys, k, strict=True))),
+        keys=joined(", ", (f"{catalogued(key)} AS {name}" for key, name in zip(index.keys, k, strict=True))),
         image=_image(stage, index, generated, root=root, rows=rows),
     )
     rows.execute(
@@ -91,11 +91,6 @@ def _mark(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows
 
 def _own(stage: Stage) -> tuple[str, ...]:
     return numbered("integrity_p", len(stage.pk))
-
-
-def _text(sql: str | None) -> str:
-    """The database's own words, made fit for a statement with parameters."""
-    return (sql or "").replace("%", "%%")
 
 
 def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows: Rows) -> SQL:
@@ -139,7 +134,7 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
     )
     return compose(
         "SELECT j.* {computed} FROM ({moving} UNION ALL {standing}) AS j",
-        computed=joined("", (compose(", {e} AS {n}", e=SQL(_text(e)), n=n) for n, e in computed.items())),
+        computed=joined("", (compose(", {e} AS {n}", e=catalogued(e), n=n) for n, e in computed.items())),
         moving=moving,
         standing=standing,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.apps.registry import Apps
 
 from integrity.backends import Index, get_catalogue
 from integrity.backends.rows import Rows
-from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.backends.sql import NOTHING, SQL, catalogued, columns, compose, identifier, joined, numbered, on
 from integrity.dedupe.kept import Kept
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
 from integrity.dedupe.rechecks import Span
@@ -47,10 +47,9 @@ class UndoChecks:
         for kept in self.quarantines:
             if kept.blocked:
                 continue
-            self._refuse_where(kept, span, kept.pk, kept.pk, "a row with the same primary key is there again")
-            for index in get_catalogue(using=self.using).indexes(kept.table):
-                if _is_plain(index) and set(index.columns) <= set(kept.names):
-                    self._refuse_duplicates(kept, index, span)
+            self._refuse_taken_ids(kept, span)
+            for index in self._foreseeable(kept):
+                self._refuse_duplicates(kept, index, span)
             if kept.table == self.root_table and kept.whole:
                 self._refuse_edited_survivors(kept, span)
         for kept in (*self.changes, *self.fills):
@@ -112,30 +111,67 @@ class UndoChecks:
             (self.run, *span),
         )
 
-    def _refuse_where(
-        self, kept: Kept, span: Span, own: Sequence[str], theirs: Sequence[str], reason: str, *, unless: str = ""
-    ) -> None:
+    def _refuse_taken_ids(self, kept: Kept, span: Span) -> None:
         self.rows.execute(
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
                 SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q JOIN {table} AS t ON {same}
-                WHERE {of_span} {unless}
+                WHERE {of_span}
                 """,
                 refusals=self.refusals,
                 name=kept.name,
                 table=kept.table,
-                same=on("q", own, "t", theirs),
+                same=on("q", kept.pk, "t", kept.pk),
                 of_span=self.of_span("q"),
-                unless=SQL(unless),
+            ),
+            ("a row with the same primary key is there again", self.run, *span),
+        )
+
+    def _foreseeable(self, kept: Kept) -> Iterator[Index]:
+        """The unique indexes that can be asked about the rows in quarantine; the database itself judges the others."""
+        catalogue = get_catalogue(using=self.using)
+        whole = {column.name for column in catalogue.columns(kept.table)} <= set(kept.names)
+        for index in catalogue.indexes(kept.table):
+            plain = index.predicate is None and set(index.columns) <= set(kept.names)
+            if index.unique and index.valid and not index.primary and (plain or whole):
+                yield index
+
+    def _refuse_duplicates(self, kept: Kept, index: Index, span: Span) -> None:
+        """Refuse rows whose key is held by another row now, unless that one itself gets another key by going back."""
+        k = numbered("integrity_k", len(index.keys))
+        keys = joined(", ", (f"{catalogued(key)} AS {name}" for key, name in zip(index.keys, k, strict=True)))
+        where = compose("WHERE ({predicate})", predicate=catalogued(index.predicate)) if index.predicate else NOTHING
+        kind = "constraint" if index.constraint else "index"
+        reason = (
+            f"unique {kind} {index.name} of {kept.table} is in place; "
+            "lift it first (reverse the migration that added it), then undo"
+        )
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
+                FROM (SELECT integrity_unit, integrity_group, integrity_run, {keys} FROM {name} {where}) AS q
+                JOIN (SELECT {pk}, {keys} FROM {table} {where}) AS t ON {same}
+                WHERE {of_span} {going_back}
+                """,
+                refusals=self.refusals,
+                keys=keys,
+                name=kept.name,
+                where=where,
+                pk=columns(kept.pk),
+                table=kept.table,
+                same=on("q", k, "t", k),
+                of_span=self.of_span("q"),
+                going_back=self._going_back(kept, index),
             ),
             (reason, self.run, *span),
         )
 
-    def _refuse_duplicates(self, kept: Kept, index: Index, span: Span) -> None:
-        """Refuse rows whose key is held by another row now, unless that one itself gets another key by going back."""
-        key = tuple(name for name in index.columns if name)
-        going_back = joined(
+    def _going_back(self, kept: Kept, index: Index) -> SQL:
+        """Leave out rows ``t`` whose key the undo may change: those of which the run has noted a column of the key."""
+        return joined(
             "",
             (
                 compose(
@@ -145,15 +181,9 @@ class UndoChecks:
                     same=on("b", change.change_pk, "t", change.pk),
                 )
                 for change in (*self.changes, *self.fills)
-                if change.table == kept.table and change.column in key
+                if change.table == kept.table and (change.column in index.columns or None in index.columns)
             ),
         )
-        kind = "constraint" if index.constraint else "index"
-        reason = (
-            f"unique {kind} {index.name} of {kept.table} is in place; "
-            "lift it first (reverse the migration that added it), then undo"
-        )
-        self._refuse_where(kept, span, key, key, reason, unless=going_back)
 
     def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
         survivors = survivor_columns(len(kept.pk))
@@ -211,8 +241,3 @@ class UndoChecks:
             Refusal(reason=reason, groups=int(groups), example=f"group {group}")
             for reason, groups, group in self.rows.fetch(query)
         )
-
-
-def _is_plain(index: Index) -> bool:
-    """Whether it makes plain columns of all rows unique; the database itself judges what others refuse."""
-    return index.unique and index.valid and not index.primary and index.predicate is None and None not in index.columns

@@ -255,3 +255,25 @@ def test_what_a_later_run_has_touched_waits_for_its_undo(ponies: Database, run: 
 def _rest(database: Database, start: str) -> str:
     catalogue = "SELECT name FROM sqlite_master" if database.vendor == "sqlite" else "SELECT indexname FROM pg_indexes"
     return next(str(name) for (name,) in database.execute(catalogue) if str(name).startswith(start))[len(start) :]
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["ponies_pony (name)", "ponies_pony (lower(name))", "ponies_pony (name) WHERE name <> 'nobody'"],
+    ids=["plain", "expression", "partial"],
+)
+def test_a_unique_index_that_came_since_is_foreseen_by_a_trial(ponies: Database, run: int, index: str) -> None:
+    ponies.execute(f"CREATE UNIQUE INDEX one_name ON {index}")
+
+    for undone in (undo(run, dry_run=True), undo(run)):
+        assert (undone.restored, undone.repointed) == (0, 0)
+        assert "unique index one_name of ponies_pony is in place; lift it first" in undone.refused[0].reason
+
+    ponies.execute("DROP INDEX one_name")
+    assert undo(run).restored == 1
+
+
+def test_a_partial_index_that_says_nothing_of_the_rows_does_not_hinder_an_undo(ponies: Database, run: int) -> None:
+    ponies.execute("CREATE UNIQUE INDEX one_name ON ponies_pony (name) WHERE name <> 'Misty'")
+
+    assert undo(run).refused == ()
