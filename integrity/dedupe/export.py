@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.apps.registry import Apps
@@ -62,21 +62,33 @@ def planned_rows(plan_id: int, *, apps: Apps, using: str) -> Iterator[PlannedRow
                 yield _planned(stage, row)
 
 
-def _every_row(stage: Stage, root: Stage) -> Query:
+def planned_survivor(plan: Any, group: int, *, using: str) -> PlannedRow:
+    """What a stored plan does to the row of a group that stays: ``changes`` are the fields that it fills."""
+    root, stages = stages_of(plan)
+    found: list[PlannedRow] = []
+    for stage in (root, *(stage for stage in stages if stage.fills)):
+        rows = get_rows(using=using).stream(_every_row(stage, root, survivor_of=group))
+        found.extend(_planned(stage, row) for row in rows)
+    return replace(found[0], changes=() if found[0].refused else found[-1].changes)
+
+
+def _every_row(stage: Stage, root: Stage, *, survivor_of: int | None = None) -> Query:
     values = columns((name for r in stage.references for name in (*r.old, *r.new)), of="r")
     return Query(
         sql=compose(
             """
             SELECT r.grp, r.action, r.kind, (SELECT MIN(f.reason) FROM {refusals} AS f WHERE f.unit = r.unit), {p}, {s}
                    {values}
-            FROM {stage} AS r ORDER BY r.grp, r.pos
+            FROM {stage} AS r {only} ORDER BY r.grp, r.pos
             """,
+            only=SQL("" if survivor_of is None else "WHERE r.grp = %s AND r.pos = 1"),
             refusals=refusals_of(root),
             p=columns(stage.p, of="r"),
             s=columns(stage.s, of="r"),
             values=SQL(f", {values}" if values else ""),
             stage=stage.name,
-        )
+        ),
+        params=() if survivor_of is None else (survivor_of,),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from integrity.backends import get_rows
 from integrity.backends.sql import columns, compose, identifier, joined
 from integrity.dedupe.abbreviation import abbreviate
+from integrity.dedupe.export import ValueChange
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference
 from integrity.dedupe.target import Target
@@ -64,6 +65,10 @@ class Group:
     references: tuple[ReferenceCount, ...]
     gone: tuple[str, ...] = ()
     """Primary keys of rows that the plan names and that are not in the table any more."""
+    fills: tuple[ValueChange, ...] = ()
+    """The fields of the survivor that the plan fills from the group, before and after."""
+    refused: str = ""
+    """Why the plan leaves the group as it is; empty where it does not."""
 
 
 @dataclass

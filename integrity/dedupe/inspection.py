@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.apps.registry import Apps
@@ -14,6 +15,8 @@ from integrity.backends import get_rows
 from integrity.backends.ranking import directed
 from integrity.backends.sql import columns, compose, identifier, joined, numbered, on
 from integrity.backends.statements import Query
+from integrity.dedupe.abbreviation import abbreviate
+from integrity.dedupe.export import planned_survivor
 from integrity.dedupe.groups import Group, GroupReader
 from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.reasons import reason_to_stay
@@ -102,8 +105,10 @@ def inspect_planned_group(rule: DedupeRule, *, plan: int, number: int, apps: App
                 reader.add(rest[pk:], kind=kind, changed=bool(changed))
             else:
                 reader.gone.append(", ".join(map(str, rest[:pk])))
+        survivor = planned_survivor(stored, number, using=using)
     reason = _reason_planned(rule, reader, keep=keep, apps=apps)
-    return reader.group(keep=keep, reason=reason)
+    fills = tuple(replace(c, old=abbreviate(c.old), new=abbreviate(c.new)) for c in survivor.changes)
+    return replace(reader.group(keep=keep, reason=reason), fills=fills, refused=survivor.refused)
 
 
 def _reason_planned(rule: DedupeRule, reader: GroupReader, *, keep: str, apps: Apps) -> str:

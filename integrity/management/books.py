@@ -34,7 +34,9 @@ def print_group(console: Console, group: Group, *, plan: PlanSummary, number: in
     """Show the rows of a group side by side, the survivor first; columns that differ are marked with ``*``."""
     key = ", ".join(group.key)
     console.print(f"Group {number} of plan {plan.id}: {plural(group.size, 'row')} of {group.table} with one ({key}).")
-    if group.members:
+    if group.refused:
+        console.print(f"The plan leaves it as it is: {group.refused}.\n")
+    elif group.members:
         console.print(f"Row {group.members[0].pk} stays: {group.reason}.\n")
     shown = table("", *(member.kind for member in group.members), counts=())
     for n, name in enumerate(group.columns):
@@ -47,6 +49,9 @@ def print_group(console: Console, group: Group, *, plan: PlanSummary, number: in
         counts = reference.counts or ("?",) * len(group.members)
         shown.add_row(f"  referenced by {reference.table} ({', '.join(reference.columns)})", *map(str, counts))
     console.print(shown)
+    for fill in group.fills:
+        old, new = ("NULL" if value is None else value for value in (fill.old, fill.new))
+        console.print(f"The plan fills {fill.column} of the row that stays: {old} becomes {new}.")
     applied = plan.state != "planned"
     then = "" if applied else ": the group will be refused"
     for member in group.members:

@@ -35,6 +35,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
     shown.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
     shown.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
+    if plan.filled:
+        shown.add_row("filled survivors", f"{plan.filled:,}", "get values from the rows of their group")
     console.print(shown)
     _print_references(console, plan.references)
     if plan.triggers:

@@ -628,6 +628,28 @@ def test_a_group_of_an_applied_plan_tells_where_its_rows_are_and_refuses_nothing
     assert "refused" not in shown
 
 
+def test_a_plan_shows_what_survivors_are_filled_with(ponies: Database, call: Call) -> None:
+    herd(2)
+    plan = planned(call, "--merge", "foaled=max")
+
+    shown = call("dedupe", "--show", plan)
+    group = call("dedupe", "--show", plan, "--group", "1")
+
+    assert re.search(r"filled survivors +2 ", shown.out), shown.out
+    assert "The plan fills foaled of the row that stays: 0 becomes 1." in group.out
+
+
+def test_a_group_that_was_left_out_says_so_and_is_not_filled(ponies: Database, call: Call) -> None:
+    herd(2)
+    plan = planned(call, "--merge", "foaled=max")
+    call("dedupe", "--plan", plan, "--exclude", "1")
+
+    group = call("dedupe", "--show", plan, "--group", "1")
+
+    assert "The plan leaves it as it is: excluded by hand." in group.out
+    assert "stays" not in group.out
+
+
 def test_missing_indexes_are_shown_with_their_cost_and_built_on_demand(ponies: Database, call: Call) -> None:
     herd(3)
     ponies.execute("DROP INDEX " + _index_on(ponies, "ponies_pony", "sire_id"))
