@@ -14,6 +14,7 @@ from django.db.models import Deferrable, Q, UniqueConstraint
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql import builds
+from integrity.backends.postgresql.blockers import lock_holders
 from integrity.dedupe import DedupeRule, InvalidRule, Latest, list_plans
 from integrity.models import DedupeRun
 from integrity.operations import AddUniqueConstraintOnline, OperationRefused, RemoveUniqueConstraintOnline
@@ -290,6 +291,17 @@ def test_a_lock_that_is_held_is_named_and_nothing_is_left(
 
     assert len(ids()) == 23
     assert_nothing_left_behind()
+
+
+def test_a_session_that_holds_several_locks_is_named_once(postgres_database: Database) -> None:
+    make_table()
+
+    with closing(postgres_database.connect()) as own:
+        own.execute("SELECT 1 FROM book")
+        own.execute("INSERT INTO book (id) VALUES (70000)")
+        holders = lock_holders("book", connection=connection)
+
+        assert [holder.pid for holder in holders] == [own.info.backend_pid]
 
 
 def test_timeouts_of_the_session_are_put_back(postgres_database: Database) -> None:

@@ -38,9 +38,11 @@ def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Sessio
     return _sessions(
         connection,
         f"""
-        SELECT DISTINCT {_SESSION} FROM pg_catalog.pg_stat_activity AS a
-        JOIN pg_catalog.pg_locks AS l ON l.pid = a.pid
-        WHERE l.granted AND l.relation = to_regclass(%s) AND a.pid <> pg_backend_pid() ORDER BY 4 DESC
+        SELECT {_SESSION} FROM pg_catalog.pg_stat_activity AS a
+        WHERE a.pid <> pg_backend_pid() AND EXISTS (
+            SELECT 1 FROM pg_catalog.pg_locks AS l
+            WHERE l.pid = a.pid AND l.granted AND l.relation = to_regclass(%s)
+        ) ORDER BY 4 DESC
         """,  # noqa: S608 - a constant of this file
         relation(table),
     )
