@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models.functions import Now
 
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.results import RunSummary
 from integrity.exceptions import IntegrityAppError
 from integrity.signals import run_state_changed
@@ -60,5 +61,14 @@ def move_to(run: Any, state: str, *, using: str, **fields: Any) -> None:
         moved = rows.filter(state__in=sources).update(state=state, updated_at=Now(), **fields)
         run.refresh_from_db(using=using)
         if not moved:
-            raise WrongState(f"Run {run.pk} is {run.state}; it cannot become {state}.")
+            raise WrongState(
+                f"Run {run.pk} is {run.state}; it cannot become {state}. Possible now: {_possible(run, using=using)}"
+            )
         run_state_changed.send(sender=RunSummary, using=using, run=run.pk, state=state)
+
+
+def _possible(run: Any, *, using: str) -> str:
+    after = TRANSITIONS[run.state]
+    ways = ((RUNNING, f"dedupe --resume {run.pk}"), (UNDONE, f"undo_dedupe {run.pk}"))
+    commands = [command_for(words, using=using) for state, words in ways if state in after]
+    return " or ".join(commands) or "a new plan and run."

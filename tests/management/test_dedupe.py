@@ -650,6 +650,19 @@ def test_a_group_that_was_left_out_says_so_and_is_not_filled(ponies: Database, c
     assert "stays" not in group.out
 
 
+@pytest.mark.parametrize(("undone", "possible"), [(False, "manage.py undo_dedupe 1"), (True, "a new plan and run.")])
+def test_what_a_run_cannot_do_comes_with_what_it_can(ponies: Database, call: Call, undone: bool, possible: str) -> None:
+    herd(1)
+    call(*HERD, *APPLY)
+    if undone:
+        call("undo_dedupe", "1")
+
+    result = call("dedupe", "--pause", "1")
+
+    assert result.code == 2
+    assert f"it cannot become paused. Possible now: {possible}" in result.err
+
+
 def test_missing_indexes_are_shown_with_their_cost_and_built_on_demand(ponies: Database, call: Call) -> None:
     herd(3)
     ponies.execute("DROP INDEX " + _index_on(ponies, "ponies_pony", "sire_id"))
