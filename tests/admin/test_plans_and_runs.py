@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test import Client
 
+from integrity.dedupe import revise_plan
 from integrity.models import DedupeRun, Embedding
+from integrity.rules.embeddings import EMBEDDINGS
 from tests.admin.pages import ADMIN, apply, page, plan_embeddings, run_embeddings
 from tests.databases import Database
 
@@ -34,6 +37,16 @@ def test_the_groups_of_a_plan_can_be_walked_one_by_one(browser: Client) -> None:
     assert f"/dedupeplan/{plan}/groups/24/" in last
     assert f"/dedupeplan/{plan}/groups/26/" not in last
     assert "✓ stays" in first
+
+
+def test_a_group_that_a_plan_leaves_as_it_is_says_why(browser: Client) -> None:
+    plan = plan_embeddings()
+    revise_plan(plan, EMBEDDINGS, apps=apps, using="default", exclude=[1])
+
+    html = page(browser, f"dedupeplan/{plan}/groups/1/")
+
+    assert "The plan leaves this group as it is:</strong> excluded by hand" in html
+    assert "Which row stays" not in html
 
 
 def test_a_row_that_was_changed_since_the_plan_is_marked(browser: Client) -> None:
