@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db.models import UniqueConstraint
 
+from integrity.audits.context import OURS
 from integrity.audits.words import key_in_words
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.rule import Key, field_names
 from integrity.dedupe.target import Target
 
@@ -32,20 +34,30 @@ class ExpectedConstraint:
 def expected_constraint(target: Target) -> ExpectedConstraint:
     """Return the constraint that a rule asks for on its table."""
     fields = [target.model._meta.get_field(name) for name in target.key.fields]
-    declared = is_declared(model=target.model, key=target.key)
-    name = constraint_name(target)
-    add = f"add {name}" if name else "add the constraint"
-    migrate = f"manage.py migrate {target.model._meta.app_label}"
     return ExpectedConstraint(
         table=target.table,
         key=key_in_words(target),
-        name=name,
+        name=constraint_name(target),
         columns=target.key_columns,
         partial=target.key.condition is not None,
         nulls_distinct=target.key.nulls_distinct,
         nullable=any(field.null for field in fields) or not fields,
-        how_to_add=f"{add}: {migrate}" if declared else "declare a UniqueConstraint in the model's Meta and migrate.",
+        how_to_add=_how_to_add(target),
     )
+
+
+def _how_to_add(target: Target) -> str:
+    meta, name = target.model._meta, constraint_name(target)
+    add = f"add {name}" if name else "add the constraint"
+    if not is_declared(model=target.model, key=target.key):
+        return "declare a UniqueConstraint in the model's Meta and migrate."
+    migrate = command_for(f"migrate {meta.app_label}", using=target.using)
+    if meta.app_label == OURS:
+        return f"{add}: {migrate}"
+    named = _name_in_meta(target)
+    key = ",".join(meta.get_field(field).name for field in target.key.fields)
+    by_hand = f"add_unique {meta.label} " + (f"--constraint {named}" if named else f"--key {key}")
+    return f"{add}: {migrate}, or, if no migration of it waits: {command_for(by_hand, using=target.using)}"
 
 
 def constraint_name(target: Target) -> str:
@@ -55,6 +67,10 @@ def constraint_name(target: Target) -> str:
         return constraint.name
     if constraint is not None:
         return constraint
+    return _name_in_meta(target)
+
+
+def _name_in_meta(target: Target) -> str:
     return next((c.name for c in _unique_constraints(target.model) if target.key.is_that_of(c, target.model)), "")
 
 

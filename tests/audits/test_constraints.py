@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, connection
 
 from integrity.audits import Level
 from integrity.audits.constraints import compare
-from integrity.audits.expected import ExpectedConstraint
+from integrity.audits.expected import ExpectedConstraint, expected_constraint
 from integrity.backends import Index
+from integrity.dedupe import DedupeRule
+from integrity.dedupe.target import resolve
 from integrity.models import Embedding
 from tests.audits.helpers import an_invocation, audit, execute
 from tests.databases import Database
@@ -24,6 +27,15 @@ def test_an_absent_constraint_is_told_with_what_adds_it() -> None:
 
     assert (found.id, found.level) == ("integrity.A010", Level.ERROR)
     assert f"add {NAME}: manage.py migrate integrity" in found.hint
+
+
+def test_a_model_of_ones_own_may_have_no_migration_to_run(ponies: Database) -> None:
+    target = resolve(DedupeRule(model="ponies.Pony", fields=("code",)), apps=apps, using="default")
+
+    words = expected_constraint(target).how_to_add
+
+    assert words.startswith("add the constraint: manage.py migrate ponies, or, if no migration of it waits: ")
+    assert words.endswith("manage.py add_unique ponies.Pony --key code")
 
 
 @pytest.mark.parametrize(
