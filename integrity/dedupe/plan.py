@@ -58,7 +58,7 @@ def make_plan(
     plans.filter(pk=plan.pk).update(
         state="planned",
         digest=decision.digest,
-        document={**decision.document, "wording": dict(wording)},
+        document={**decision.document, "wording": dict(wording), "limit": limit},
         expires_at=Now() + conf.plan_expiry(),
     )
     summary = summarize_plan(plan.pk, apps=apps, using=using)

@@ -147,6 +147,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
         triggers=plan.document.get("triggers", {}),  # a plan that an earlier version made has not asked
         filled=plan.document["filled"],
         by_hand=len(plan.document.get("survivors", {})),
+        limit=plan.document.get("limit"),
         wording=plan.document.get("wording", {}),
         state=plan.state,
         expires_at=plan.expires_at,

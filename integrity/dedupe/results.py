@@ -92,6 +92,8 @@ class PlanSummary:
     """Names of the triggers of each table whose rows would go or change; what they do is not foreseen."""
     by_hand: int
     """Groups whose survivor was named by a person."""
+    limit: int | None
+    """How many groups were asked for at most; None: all."""
     state: str
     wording: Mapping[str, Any]
     """How the rule was asked for, as it was handed to ``make_plan``."""

@@ -30,7 +30,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     by_hand = f"; in {plural(plan.by_hand, 'group')} chosen by hand" if plan.by_hand else ""
     console.print(f"The survivor of a group: {plan.keep}{by_hand}.\n")
     shown = table("what", "count", "", counts=(1,))
-    shown.add_row("duplicate groups", f"{plan.groups:,}", "rows that share a key")
+    others = "; there may be more: only so many were asked for" if plan.groups == plan.limit else ""
+    shown.add_row("duplicate groups", f"{plan.groups:,}", f"rows that share a key{others}")
     shown.add_row("redundant rows", f"{plan.redundant:,}", "go to quarantine; one row of each group stays")
     shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
     shown.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")

@@ -628,6 +628,15 @@ def test_a_group_of_an_applied_plan_tells_where_its_rows_are_and_refuses_nothing
     assert "refused" not in shown
 
 
+def test_a_plan_of_so_many_groups_says_that_there_may_be_more(ponies: Database, call: Call) -> None:
+    herd(3)
+
+    some, all_of_them = (" ".join(call(*HERD, "--limit", str(n)).out.split()) for n in (2, 4))
+
+    assert "duplicate groups 2 rows that share a key; there may be more" in some
+    assert "there may be more" not in all_of_them
+
+
 def test_a_plan_shows_what_survivors_are_filled_with(ponies: Database, call: Call) -> None:
     herd(2)
     plan = planned(call, "--merge", "foaled=max")
