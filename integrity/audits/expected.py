@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import UniqueConstraint
 
-from integrity.audits.context import OURS
+from integrity import conf
 from integrity.audits.words import key_in_words
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.rule import Key, field_names
@@ -52,7 +52,7 @@ def _how_to_add(target: Target) -> str:
     if not is_declared(model=target.model, key=target.key):
         return "declare a UniqueConstraint in the model's Meta and migrate."
     migrate = command_for(f"migrate {meta.app_label}", using=target.using)
-    if meta.app_label == OURS:
+    if meta.app_label == conf.OURS:
         return f"{add}: {migrate}"
     named = _name_in_meta(target)
     key = ",".join(meta.get_field(field).name for field in target.key.fields)

@@ -41,7 +41,10 @@ class ReferenceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why some groups are not treated; ``example`` is the primary key of one row of one of them."""
+    """Why some groups are not treated; ``example`` is the primary key of one row of one of them.
+
+    Of an undo it names the first rows that are in the way, with their groups: ``row 4 in group 2; row 9 in group 3``.
+    """
 
     reason: str
     groups: int

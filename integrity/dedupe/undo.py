@@ -34,6 +34,7 @@ from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
 from integrity.dedupe.undochecks import UndoChecks
+from integrity.dedupe.undorefusals import UndoRefusals
 from integrity.exceptions import IntegrityAppError
 
 _UNITS_PER_BATCH = 500
@@ -92,7 +93,7 @@ class _Undo:
         self.checks = UndoChecks(
             run=run.pk,
             # Two may undo one run at once, or one try it out meanwhile. What a killed one left goes with the purge.
-            refusals=f"integrity_undo_{run.pk}_{token_hex(4)}",
+            refusals=UndoRefusals(name=f"integrity_undo_{run.pk}_{token_hex(4)}", rows=self.rows),
             root_table=root.table,
             quarantines=self._kept("quarantine"),
             changes=self._kept(REPOINTED),
@@ -121,20 +122,20 @@ class _Undo:
 
     def undo(self, *, groups: Sequence[int], report: Report) -> UndoSummary:
         refusals = self.checks.refusals
-        self.rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=refusals))
+        refusals.create()
         done: Counter[str] = Counter()
         try:
             spans = self._spans(groups)
             for n, span in enumerate(spans):
                 report(Progress(step="restoring", done=n, total=len(spans)))
                 done += self._check_only(span) if self.dry_run else self._undo_span(span)
-            refused = self.checks.summary()
+            refused = refusals.summary()
         except (DatabaseError, IntegrityAppError):
             if any(done.values()) and not self.dry_run:  # what was committed before it stays
                 states.move_to(self.run, states.PARTIALLY_UNDONE, using=self.using)
             raise
         finally:
-            self.rows.drop(refusals)
+            refusals.drop()
         if not self.dry_run:
             self._close(restored_any=any(done.values()))
         return UndoSummary(
@@ -184,7 +185,7 @@ class _Undo:
                 raise
             low, high = span
             if high - low == 1:
-                self.checks.note(high, headline(error))
+                self.checks.refusals.note(high, headline(error))
                 return Counter()
             middle = (low + high) // 2
             return self._undo_span((middle, high)) + self._undo_span((low, middle))

@@ -13,15 +13,15 @@ from integrity.backends.sql import NOTHING, SQL, catalogued, columns, compose, i
 from integrity.dedupe.kept import Kept
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
 from integrity.dedupe.rechecks import Span
-from integrity.dedupe.results import Refusal
+from integrity.dedupe.undorefusals import UndoRefusals
 
 
 @dataclass(frozen=True, kw_only=True)
 class UndoChecks:
-    """Notes in the table ``refusals`` which units of a run cannot go back."""
+    """Notes in ``refusals`` which units of a run cannot go back."""
 
     run: int
-    refusals: str
+    refusals: UndoRefusals
     root_table: str
     quarantines: tuple[Kept, ...]
     changes: tuple[Kept, ...]
@@ -61,7 +61,7 @@ class UndoChecks:
             "{q}.integrity_run = %s AND {q}.integrity_unit > %s AND {q}.integrity_unit <= %s "
             "AND NOT EXISTS (SELECT 1 FROM {refusals} AS f WHERE f.unit = {q}.integrity_unit)",
             q=alias,
-            refusals=self.refusals,
+            refusals=self.refusals.name,
         )
 
     def _refuse_all(self, kept: Kept, span: Span) -> None:
@@ -71,7 +71,7 @@ class UndoChecks:
                 INSERT INTO {refusals} (unit, grp, reason)
                 SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q WHERE {of_span}
                 """,
-                refusals=self.refusals,
+                refusals=self.refusals.name,
                 name=kept.name,
                 of_span=self.of_span("q"),
             ),
@@ -102,7 +102,7 @@ class UndoChecks:
                 FROM {name} AS q JOIN {side} AS l ON {same} AND l.integrity_run > q.integrity_run
                 WHERE {of_span} GROUP BY q.integrity_unit, q.integrity_group
                 """,
-                refusals=self.refusals,
+                refusals=self.refusals.name,
                 name=kept.name,
                 side=side,
                 same=on("q", own, "l", theirs),
@@ -115,11 +115,12 @@ class UndoChecks:
         self.rows.execute(
             compose(
                 """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s FROM {name} AS q JOIN {table} AS t ON {same}
-                WHERE {of_span}
+                INSERT INTO {refusals} (unit, grp, reason, pk)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s, {pk}
+                FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span}
                 """,
-                refusals=self.refusals,
+                refusals=self.refusals.name,
+                pk=_in_words("q", kept.pk),
                 name=kept.name,
                 table=kept.table,
                 same=on("q", kept.pk, "t", kept.pk),
@@ -150,13 +151,14 @@ class UndoChecks:
         self.rows.execute(
             compose(
                 """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
+                INSERT INTO {refusals} (unit, grp, reason, pk)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s, {holder}
                 FROM (SELECT integrity_unit, integrity_group, integrity_run, {keys} FROM {name} {where}) AS q
                 JOIN (SELECT {pk}, {keys} FROM {table} {where}) AS t ON {same}
                 WHERE {of_span} {going_back}
                 """,
-                refusals=self.refusals,
+                refusals=self.refusals.name,
+                holder=_in_words("t", kept.pk),
                 keys=keys,
                 name=kept.name,
                 where=where,
@@ -186,11 +188,10 @@ class UndoChecks:
         )
 
     def _refuse_edited_survivors(self, kept: Kept, span: Span) -> None:
-        survivors = survivor_columns(len(kept.pk))
-        self._refuse_left_join(
+        self._refuse_edited(
             kept,
             span,
-            same=on("t", kept.pk, "q", survivors),
+            own=survivor_columns(len(kept.pk)),
             edited=compose(
                 "{fp} <> q.integrity_survivor_fp", fp=self.rows.fingerprint(kept.table, kept.names, alias="t")
             ),
@@ -198,27 +199,28 @@ class UndoChecks:
         )
 
     def _refuse_edited_references(self, kept: Kept, span: Span) -> None:
-        self._refuse_left_join(
+        self._refuse_edited(
             kept,
             span,
-            same=on("t", kept.pk, "q", kept.change_pk),
+            own=kept.change_pk,
             edited=SQL(f"t.{identifier(kept.column)} {self.rows.differs} q.new"),
             reason=f"a row of {kept.table} that was repointed was changed or deleted since",
         )
 
-    def _refuse_left_join(self, kept: Kept, span: Span, *, same: SQL, edited: SQL, reason: str) -> None:
+    def _refuse_edited(self, kept: Kept, span: Span, *, own: Sequence[str], edited: SQL, reason: str) -> None:
         self.rows.execute(
             compose(
                 """
-                INSERT INTO {refusals} (unit, grp, reason)
-                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s
+                INSERT INTO {refusals} (unit, grp, reason, pk)
+                SELECT DISTINCT q.integrity_unit, q.integrity_group, %s, {pk}
                 FROM {name} AS q LEFT JOIN {table} AS t ON {same}
                 WHERE {of_span} AND (t.{pk1} IS NULL OR {edited})
                 """,
-                refusals=self.refusals,
+                refusals=self.refusals.name,
                 name=kept.name,
                 table=kept.table,
-                same=same,
+                pk=_in_words("q", own),
+                same=on("t", kept.pk, "q", own),
                 of_span=self.of_span("q"),
                 pk1=kept.pk[0],
                 edited=edited,
@@ -226,18 +228,7 @@ class UndoChecks:
             (reason, self.run, *span),
         )
 
-    def note(self, unit: int, reason: str) -> None:
-        self.rows.execute(
-            compose("INSERT INTO {refusals} (unit, grp, reason) VALUES (%s, %s, %s)", refusals=self.refusals),
-            (unit, unit, reason),
-        )
 
-    def summary(self) -> tuple[Refusal, ...]:
-        query = compose(
-            "SELECT reason, COUNT(DISTINCT grp), MIN(grp) FROM {refusals} GROUP BY reason ORDER BY 2 DESC, 1",
-            refusals=self.refusals,
-        )
-        return tuple(
-            Refusal(reason=reason, groups=int(groups), example=f"group {group}")
-            for reason, groups, group in self.rows.fetch(query)
-        )
+def _in_words(alias: str, pk: Sequence[str]) -> SQL:
+    """An expression: the primary key in these columns, as text."""
+    return joined(" || ', ' || ", (compose("CAST({q}.{column} AS text)", q=alias, column=column) for column in pk))

@@ -628,6 +628,20 @@ def test_a_group_of_an_applied_plan_tells_where_its_rows_are_and_refuses_nothing
     assert "refused" not in shown
 
 
+def test_an_undo_names_the_rows_that_are_in_its_way(ponies: Database, call: Call) -> None:
+    herd(7)
+    assert call(*HERD, *APPLY).code == 0
+    Pony.all_objects.filter(pk=2).update(foaled=9)
+    Pony.all_objects.filter(pk=4).update(foaled=9)
+    Pony.all_objects.create(pk=7, name="another")
+
+    tried, undone = (" ".join(call("undo_dedupe", "1", *words).out.split()) for words in (("--dry-run",), ()))
+
+    for out in (tried, undone):
+        assert re.search(r"changed or deleted since \(for example row 2 in group \d; row 4 in group \d\)", out), out
+        assert re.search(r"same primary key is there again \(for example row 7 in group \d\)", out), out
+
+
 def test_a_plan_of_so_many_groups_says_that_there_may_be_more(ponies: Database, call: Call) -> None:
     herd(3)
 
