@@ -99,6 +99,12 @@ def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:
     return book("SideTable", apps=apps, using=using).filter(kind=kind, table=table).order_by("-generation")
 
 
+def is_like_its_table(quarantine: Any, *, using: str) -> bool:
+    """Whether the table still has the columns and types that its quarantine was made with."""
+    names = tuple(c.name for c in get_catalogue(using=using).columns(quarantine.table) if not c.generated)
+    return bool(quarantine.columns == _shape(quarantine.table, names, using=using))
+
+
 def _shape(table: str, names: Sequence[str], *, using: str) -> list[list[str]]:
     types = {c.name: c.type for c in get_catalogue(using=using).columns(table)}
     return [[name, types[name]] for name in names]

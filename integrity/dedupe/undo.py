@@ -34,6 +34,7 @@ from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
 from integrity.dedupe.undochecks import UndoChecks
+from integrity.dedupe.undoparents import removed_parents
 from integrity.dedupe.undorefusals import UndoRefusals
 from integrity.exceptions import IntegrityAppError
 
@@ -90,6 +91,7 @@ class _Undo:
         order = [stage.table for stage in application_order(root, stages)]
         self.tables = list(dict.fromkeys(reversed(order)))
         """The rule's own table first, then the tables that reference it, and those that reference them."""
+        later_runs = self._are_later_runs()
         self.checks = UndoChecks(
             run=run.pk,
             # Two may undo one run at once, or one try it out meanwhile. What a killed one left goes with the purge.
@@ -98,7 +100,8 @@ class _Undo:
             quarantines=self._kept("quarantine"),
             changes=self._kept(REPOINTED),
             fills=self._kept(FILLED),
-            later_runs=self._are_later_runs(),
+            later_runs=later_runs,
+            removed_parents=tuple(removed_parents(run.pk, self.tables, apps=apps, using=using)) if later_runs else (),
             rows=self.rows,
             apps=apps,
             using=using,

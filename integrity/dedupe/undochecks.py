@@ -13,6 +13,7 @@ from integrity.backends.sql import NOTHING, SQL, catalogued, columns, compose, i
 from integrity.dedupe.kept import Kept
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
 from integrity.dedupe.rechecks import Span
+from integrity.dedupe.undoparents import RemovedParents
 from integrity.dedupe.undorefusals import UndoRefusals
 
 
@@ -28,6 +29,8 @@ class UndoChecks:
     fills: tuple[Kept, ...]
     later_runs: bool
     """Whether there were runs after this one that may have changed the same rows."""
+    removed_parents: tuple[RemovedParents, ...]
+    """What those have removed that rows of this one may point at."""
     rows: Rows
     apps: Apps
     using: str
@@ -91,6 +94,9 @@ class UndoChecks:
                 for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
                     if side.columns[-1][0] == kept.column:
                         self._refuse_later(kept, span, rows, side.name, kept.change_pk)
+        for removed in self.removed_parents:
+            refuse = removed.refuse(refusals=self.refusals.name, of_span=self.of_span("c"), using=self.using)
+            self.rows.execute(refuse, (removed.reason, self.run, *span))
 
     def _refuse_later(self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str]) -> None:
         self.rows.execute(
