@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+from django.contrib.auth.hashers import identify_hasher
 
 from integrity.dedupe.vectors import vector_of
 
@@ -18,7 +19,8 @@ _FIRST_NUMBERS = 3
 def abbreviate(value: Any, *, vector: bool = False) -> str | None:
     """Return a stored value in at most some 200 characters; None for NULL.
 
-    Blobs are told by their length and first bytes, vectors (``vector``) by length, norm and first numbers.
+    Blobs are told by their length and first bytes, vectors (``vector``) by length, norm and first numbers, hashes of
+    passwords by their algorithm, as in Django's own admin.
     """
     if value is None:
         return None
@@ -63,6 +65,18 @@ def _blob(data: bytes) -> str:
 
 
 def _text(text: str) -> str:
+    if (algorithm := _hashed_by(text)) is not None:
+        return f"{algorithm}$… (hash of a password)"
     if len(text) <= _LONGEST_TEXT:
         return text
     return f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
+
+
+def _hashed_by(text: str) -> str | None:
+    """The algorithm of a password's hash, if Django knows the text for one."""
+    if "$" not in text:
+        return None
+    try:
+        return str(identify_hasher(text).algorithm)
+    except ValueError:
+        return None
