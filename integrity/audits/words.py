@@ -7,7 +7,7 @@ from integrity.dedupe.target import Target
 
 def shown(table: str) -> str:
     """Return a table's name as people write it; one outside the search path is kept as ``schema"."table``."""
-    return table.replace('"."', ".")
+    return table.strip('"').replace('"."', ".")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -15,7 +15,7 @@ def own_name(prefix: str, table: str, *rest: str, room: int = 0) -> str:
     Where it is cut short, or the table stands in a schema that is named, it ends in a mark of its own: another table
     would have the same name otherwise.
     """
-    plain = "_".join((prefix, table.replace(_BETWEEN, "_"), *rest))
+    plain = "_".join((prefix, table.strip('"').replace(_BETWEEN, "_"), *rest))
     if _BETWEEN not in table and len(plain.encode()) <= _LONGEST - room:
         return plain
     mark = sha256("\n".join((prefix, table, *rest)).encode()).hexdigest()[:8]

@@ -1,7 +1,8 @@
 """Composing SQL text from a constant template, identifiers and other composed parts; values stay parameters.
 
-Identifiers are quoted as Django quotes them on both databases, ``schema"."table`` included; other quotes inside one
-are doubled. Every statement is executed with a parameter sequence, so a percent sign inside one is doubled too.
+Identifiers are quoted as Django quotes them on both databases, ``schema"."table`` and ``"schema"."table"`` included;
+other quotes inside one are doubled. Every statement is executed with a parameter sequence, so a percent sign inside one
+is doubled too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ NOTHING = SQL("")
 
 
 def identifier(name: str) -> SQL:
-    """Quote one identifier."""
+    """Quote one identifier; Django leaves one alone that has quotes at both ends."""
+    name = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
     parts = name.replace("%", "%%").split('"."')
     return SQL('"' + '"."'.join(part.replace('"', '""') for part in parts) + '"')
 

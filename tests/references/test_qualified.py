@@ -16,11 +16,13 @@ from tests.snapshots import snapshot
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def qualified(postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both models say in which schema their tables are."""
+@pytest.fixture(params=['public"."{}', '"public"."{}"'])
+def qualified(
+    request: pytest.FixtureRequest, postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Both models say in which schema their tables are, in the two ways that Django takes."""
     for model in (Pony, Passport):
-        monkeypatch.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+        monkeypatch.setattr(model._meta, "db_table", request.param.format(model._meta.db_table))
     forget_columns()
     yield
     monkeypatch.undo()

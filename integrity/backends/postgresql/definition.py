@@ -81,7 +81,7 @@ def unique_indexes(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Uniq
 
 def beside(table: str, name: str) -> str:
     """The name of an index in the schema of its table, as ``identifier`` quotes it right."""
-    schema, dot, _ = table.rpartition('"."')
+    schema, dot, _ = table.strip('"').rpartition('"."')
     return schema + dot + name
 
 
