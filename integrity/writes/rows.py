@@ -117,8 +117,9 @@ def _names(row: Row | frozenset[str]) -> str:
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    for field in model._meta.local_concrete_fields:
-        if name in (field.name, field.attname) and not isinstance(field, models.GeneratedField):
+    writable = [f for f in model._meta.local_concrete_fields if not isinstance(f, models.GeneratedField)]
+    for field in writable:
+        if name in (field.name, field.attname):
             return field
-    known = ", ".join(field.name for field in model._meta.local_concrete_fields)
+    known = ", ".join(field.name for field in writable)
     raise InvalidUpsert(f"{model._meta.label} has no field {name!r} that can be written. Choose from: {known}.")

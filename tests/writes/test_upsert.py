@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 
 from integrity.models import PatternQualityMetric
 from integrity.writes import (
@@ -103,6 +103,14 @@ def test_within_a_batch_the_newest_wins_and_the_first_of_equals(database: Databa
 
     assert counts(result) == {"inserted": 1, "folded": 3}
     assert titles(book) == {"a": "new"}
+
+
+def test_a_field_that_the_database_computes_is_not_offered_to_write(database: Database) -> None:
+    capitals = models.GeneratedField(expression=Upper("title"), output_field=models.TextField(), db_persist=True)
+    book = a_model_of_books(BY_ISBN, capitals=capitals)
+
+    with pytest.raises(InvalidUpsert, match=r"no field 'capitals' that can be written\. Choose from: (?!.*capitals)"):
+        upsert(model=book, rows=[{"isbn": "a", "capitals": "A"}], constraint="one_isbn")
 
 
 def test_chunks_are_written_one_after_the_other(database: Database) -> None:
