@@ -25,7 +25,7 @@ from integrity.signals import batch_done, batch_step
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, twins
-from tests.ponies.models import Pony
+from tests.ponies.models import Pony, Remark, Ribbon, Show
 from tests.snapshots import snapshot
 
 Call = Callable[..., CommandResult]
@@ -700,6 +700,23 @@ def test_missing_indexes_are_shown_with_their_cost_and_built_on_demand(ponies: D
     assert _index_on(ponies, "ponies_pony", "sire_id") == "integrity_ponies_pony_sire_id"
     assert Pony.all_objects.get(pk=100).sire_id == 2
     assert DedupePlan.objects.get(pk=plan).document["references"][0]["indexed"]
+
+
+def test_a_column_that_may_refer_to_several_tables_is_named_once_and_built_once(ponies: Database, call: Call) -> None:
+    first, second = twins()
+    show = Show.objects.create(name="Olympia")
+    won, lost = (Ribbon.objects.create(pony=pony, show=show) for pony in (first, second))
+    for about in (second, lost):
+        Remark.objects.create(about=about, text="loud")
+
+    plan = planned(call)
+    shown = call("dedupe", "--show", plan)
+    applied = call("dedupe", "--plan", plan, "--build-indexes", *APPLY)
+
+    assert "ponies_remark has no index on (about_id):" in " ".join(shown.out.split()), shown.out
+    assert applied.code == 0, applied.err
+    assert applied.err.count("on ponies_remark") == 1
+    assert {remark.about for remark in Remark.objects.all()} == {first, won}
 
 
 def _index_on(database: Database, table: str, column: str) -> str:
