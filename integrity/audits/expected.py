@@ -86,4 +86,4 @@ def is_declared(*, model: Any, key: Key) -> bool:
 
 
 def _unique_constraints(model: Any) -> list[UniqueConstraint]:
-    return [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
+    return [c for c in model._meta.concrete_model._meta.constraints if isinstance(c, UniqueConstraint)]

@@ -193,7 +193,8 @@ def require_own_fields(names: Iterable[str], *, label: str, model: Any) -> None:
 
 
 def _constraint_named(name: str, label: str, model: Any) -> UniqueConstraint:
-    unique = [c for c in model._meta.constraints if isinstance(c, UniqueConstraint)]
+    declared = model._meta.concrete_model._meta.constraints  # a proxy's are those of the model behind it
+    unique = [c for c in declared if isinstance(c, UniqueConstraint)]
     for constraint in unique:
         if constraint.name == name:
             return constraint

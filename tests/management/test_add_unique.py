@@ -19,7 +19,7 @@ from integrity.rules import register, registry
 from project.embedded.binaries import find_binaries
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.ponies.models import Contact, Pony, Ribbon, Show, Unicorn
+from tests.ponies.models import Contact, Pony, Ribbon, Show, ShowPony, Unicorn
 
 Call = Callable[..., CommandResult]
 NAME = "unique_invocation_embedding_model"
@@ -60,6 +60,18 @@ def test_a_key_does_without_a_constraint_of_the_model(dirty: Database, call: Cal
 
     assert result.code == 0, result.err
     assert "by_place is in place" in result.out
+
+
+@pytest.mark.usefixtures("ponies")
+def test_a_proxy_has_the_fields_and_constraints_of_its_model(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pony._meta, "constraints", [UniqueConstraint(fields=["name"], name="one_name")])
+
+    by_name = call("add_unique", ShowPony._meta.label, "--constraint", "one_name")
+    by_key = call("add_unique", ShowPony._meta.label, "--key", "name")
+    planned = call("dedupe", ShowPony._meta.label, "--constraint", "one_name")
+
+    assert by_name.code == by_key.code == planned.code == 0, by_name.err + by_key.err + planned.err
+    assert "one_name is in place" in by_name.out + by_key.out
 
 
 @pytest.fixture

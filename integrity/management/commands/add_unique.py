@@ -63,9 +63,10 @@ class Command(IntegrityCommand):
 
 def _model(label: str) -> type[models.Model]:
     try:
-        return apps.get_model(label)
+        model = apps.get_model(label)
     except (LookupError, ValueError) as error:
         raise failure(f"There is no model {label!r} ({error}). Write it as app_label.Model.") from None
+    return model._meta.concrete_model or model  # a proxy's fields and constraints are those of the model behind it
 
 
 def _constraint(model: type[models.Model], options: dict[str, Any]) -> models.UniqueConstraint:
