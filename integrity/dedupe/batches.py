@@ -19,6 +19,7 @@ from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.drift import SchemaWatch
 from integrity.dedupe.progress import Progress, Report
+from integrity.dedupe.refusals import BY_DATABASE
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.target import Target
@@ -138,7 +139,7 @@ def _leave_out(work: Work, cursor: int, why: str) -> int:
             refusals=work.resolver.refusals,
             root=work.resolver.root.name,
         ),
-        (f"the database refuses it: {why}", run.cursor + 1),
+        (BY_DATABASE + why, run.cursor + 1),
     )
     run.cursor += 1
     run.save(using=work.target.using, update_fields=["cursor"])

@@ -11,6 +11,9 @@ EXCLUDED = "excluded"
 TIED = "tied"
 """Words for groups that a person left out of a plan, and those that cannot be treated without them."""
 
+BY_DATABASE = "the database refuses it: "
+"""What stands before the database's own words."""
+
 REASONS = {
     EXCLUDED: "excluded by hand",
     TIED: "tied to a group that was excluded by hand: some row refers to both",

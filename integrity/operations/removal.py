@@ -21,6 +21,7 @@ from integrity.dedupe import (
     unfinished_run,
 )
 from integrity.dedupe.advice import command_for
+from integrity.dedupe.refusals import BY_DATABASE
 from integrity.exceptions import IntegrityAppError
 
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
@@ -85,11 +86,18 @@ def _tell(run: RunSummary, say: Callable[[str], None]) -> None:
 
 def _remaining(rule: DedupeRule, plan: PlanSummary, run: RunSummary) -> str:
     reasons = [f"  {r.groups} groups, such as that of {r.example}: {r.reason}" for r in (*plan.refused, *run.refused)]
+    by_database = any(r.reason.startswith(BY_DATABASE) for r in run.refused)
+    beforehand = (
+        " What the new constraint itself refuses, as rows that get one key by this, goes before it is added: by "
+        "`manage.py dedupe` with the same rule, as often as it leaves any, or by RemoveDuplicates in a migration."
+        if by_database
+        else ""
+    )
     return "\n".join(
         [
             f"{run.groups_left} duplicate groups of {_key(rule)} remain in {run.table}:",
             *dict.fromkeys(reasons),
-            "Settle these, then run this again.",
+            f"Settle these, then run this again.{beforehand}",
         ]
     )
 

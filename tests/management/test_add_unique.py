@@ -93,6 +93,24 @@ def test_a_rule_that_names_its_constraint_is_the_one_for_it(call: Call) -> None:
     assert [ribbon.place for ribbon in Ribbon.objects.all()] == [2]
 
 
+@pytest.mark.usefixtures("postgres_ponies", "forgotten_rules")
+def test_duplicates_that_a_merge_would_make_are_for_before_the_constraint(call: Call) -> None:
+    register(DedupeRule(model="ponies.Pony", fields=("sire", "name"), name="siblings"))
+    Pony.all_objects.bulk_create(
+        Pony(pk=pk, name=name, sire_id=sire)
+        for pk, name, sire in ((9, "Misty", None), (1, "Dusty", 9), (2, "Dusty", 9), (3, "Rusty", 1), (4, "Rusty", 2))
+    )
+    asked = ("add_unique", "ponies.Pony", "--key", "sire,name")
+
+    refused = call(*asked)
+    merged = [call("dedupe", "siblings", "--apply", "--no-input").code for _ in range(2)]
+
+    assert refused.code == 2
+    assert "goes before it is added: by `manage.py dedupe` with the same rule, as often as it leaves any" in refused.err
+    assert merged == [1, 0]
+    assert call(*asked).code == 0
+
+
 @pytest.mark.usefixtures("ponies", "forgotten_rules")
 @pytest.mark.parametrize("options", [{"constraint": "one_contact_per_address"}, {"fields": ("address",)}])
 def test_a_rule_of_another_key_removes_nothing(call: Call, options: dict[str, Any]) -> None:
