@@ -70,7 +70,7 @@ def _differences(index: Index, expected: ExpectedConstraint) -> Iterator[Differe
     if expected.nullable and index.nulls_distinct != expected.nulls_distinct:
         words = "accepts any number of NULLs" if index.nulls_distinct else "takes NULLs for equal"
         yield Difference(level=Level.ERROR if index.nulls_distinct else Level.WARNING, words=words)
-    if index.deferrable:
+    if index.deferrable and not expected.deferrable:
         yield Difference(level=Level.WARNING, words="is deferrable, so that ON CONFLICT cannot use it")
 
 

@@ -27,6 +27,8 @@ class ExpectedConstraint:
     nulls_distinct: bool
     nullable: bool
     """Whether a column of the key can hold NULL."""
+    deferrable: bool
+    """Whether it is declared so: then nothing is amiss where the database has it so."""
     how_to_add: str
     """The end of a sentence that begins with "then"."""
 
@@ -34,6 +36,7 @@ class ExpectedConstraint:
 def expected_constraint(target: Target) -> ExpectedConstraint:
     """Return the constraint that a rule asks for on its table."""
     fields = [target.model._meta.get_field(name) for name in target.key.fields]
+    constraint = _declared_constraint(target)
     return ExpectedConstraint(
         table=target.table,
         key=key_in_words(target),
@@ -42,6 +45,7 @@ def expected_constraint(target: Target) -> ExpectedConstraint:
         partial=target.key.condition is not None,
         nulls_distinct=target.key.nulls_distinct,
         nullable=any(field.null for field in fields) or not fields,
+        deferrable=constraint is not None and constraint.deferrable is not None,
         how_to_add=_how_to_add(target),
     )
 
@@ -54,7 +58,7 @@ def _how_to_add(target: Target) -> str:
     migrate = command_for(f"migrate {meta.app_label}", using=target.using)
     if meta.app_label == conf.OURS:
         return f"{add}: {migrate}"
-    named = _name_in_meta(target)
+    named = next((c.name for c in _unique_constraints(target.model) if target.key.is_that_of(c, target.model)), "")
     key = ",".join(meta.get_field(field).name for field in target.key.fields)
     by_hand = f"add_unique {meta.label} " + (f"--constraint {named}" if named else f"--key {key}")
     return f"{add}: {migrate}, or, if no migration of it waits: {command_for(by_hand, using=target.using)}"
@@ -62,16 +66,23 @@ def _how_to_add(target: Target) -> str:
 
 def constraint_name(target: Target) -> str:
     """Return the name that the rule or the model gives the constraint, or ""."""
+    constraint = _declared_constraint(target)
+    return "" if constraint is None else constraint.name
+
+
+def _declared_constraint(target: Target) -> UniqueConstraint | None:
+    """The constraint of the rule, or one of the model on its key."""
     constraint = target.rule.constraint
     if isinstance(constraint, UniqueConstraint):
-        return constraint.name
-    if constraint is not None:
         return constraint
-    return _name_in_meta(target)
-
-
-def _name_in_meta(target: Target) -> str:
-    return next((c.name for c in _unique_constraints(target.model) if target.key.is_that_of(c, target.model)), "")
+    return next(
+        (
+            c
+            for c in _unique_constraints(target.model)
+            if constraint == c.name or target.key.is_that_of(c, target.model)
+        ),
+        None,
+    )
 
 
 def is_declared(*, model: Any, key: Key) -> bool:

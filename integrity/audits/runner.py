@@ -10,6 +10,7 @@ from django.apps.registry import Apps
 from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding
 from integrity.audits.registry import Audit, registered_audits
+from integrity.dedupe.advice import command_for
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.exceptions import IntegrityAppError
 
@@ -50,5 +51,5 @@ def _require_tables(context: AuditContext) -> None:
         raise NothingToAudit(
             f"Database {context.using!r} has none of the tables to audit, such as "
             f"{context.models[0]._meta.db_table!r}. "
-            "Check that it is the right database; `manage.py migrate` makes the tables."
+            f"Check that it is the right database; `{command_for('migrate', using=context.using)}` makes the tables."
         )

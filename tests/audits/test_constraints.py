@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection
+from django.db.models import Deferrable, UniqueConstraint
 
 from integrity.audits import Level
 from integrity.audits.constraints import compare
@@ -13,6 +16,7 @@ from integrity.backends import Index
 from integrity.dedupe import DedupeRule
 from integrity.dedupe.target import resolve
 from integrity.models import Embedding
+from integrity.rules import get_rule
 from tests.audits.helpers import an_invocation, audit, execute
 from tests.databases import Database
 
@@ -98,6 +102,23 @@ def test_a_deferrable_constraint_warns_of_on_conflict() -> None:
     assert "ON CONFLICT" in found.message
 
 
+def test_a_constraint_that_is_declared_deferrable_is_as_it_should_be() -> None:
+    constraint = UniqueConstraint(fields=["id"], name="u", deferrable=Deferrable.DEFERRED)
+    rule = DedupeRule(model="integrity.Embedding", constraint=constraint)
+    declared = expected_constraint(resolve(rule, apps=apps, using="default"))
+
+    assert declared.deferrable
+    assert list(compare(declared, (index(columns=("id",), deferrable=True),))) == []
+
+
+def test_what_adds_a_constraint_is_told_with_the_database() -> None:
+    target = resolve(get_rule("embeddings"), apps=apps, using="default")
+
+    wanted = expected_constraint(replace(target, using="other"))
+
+    assert wanted.how_to_add == f"add {NAME}: manage.py migrate integrity --database other"
+
+
 def fail_a_concurrent_build() -> None:
     """Leave what PostgreSQL leaves when duplicates end a concurrent build."""
     invocation = an_invocation()
@@ -132,7 +153,7 @@ def test_a_leftover_beside_the_constraint_is_a_warning() -> None:
 def expected(**changes: object) -> ExpectedConstraint:
     values = {
         "table": "t", "key": "a", "name": "u", "columns": ("a",), "partial": False, "nulls_distinct": True,
-        "nullable": True, "how_to_add": "add u",
+        "nullable": True, "deferrable": False, "how_to_add": "add u",
     }  # fmt: skip
     return ExpectedConstraint(**{**values, **changes})  # type: ignore[arg-type]
 
