@@ -86,7 +86,7 @@ def _choose(target: Target, plan: Any, survivors: Mapping[int, str], *, apps: Ap
     nothing = "SELECT {p}, 0 AS score FROM {root} WHERE 1 = 0"
     rows.create_as(scores, Query(sql=compose(nothing, p=columns(root.p), root=root.name)))
     for group, pk in survivors.items():
-        _note_chosen(root, scores, group, pk, using=using)
+        _note_chosen(plan, root, scores, group, pk, using=using)
     forget_decision(root, stages, using=using)
     rerank(root, scores=scores, using=using, over_completeness=True)
     rows.drop(scores)
@@ -94,7 +94,7 @@ def _choose(target: Target, plan: Any, survivors: Mapping[int, str], *, apps: Ap
     return {**decide(target, root, apps=apps, report=report).document, "survivors": chosen}
 
 
-def _note_chosen(root: Stage, scores: str, group: int, pk: str, *, using: str) -> None:
+def _note_chosen(plan: Any, root: Stage, scores: str, group: int, pk: str, *, using: str) -> None:
     parts = [part.strip() for part in pk.split(",")] if len(root.pk) > 1 else [pk]
     tried = [spellings(part) for part in parts]
     this_row = joined(
@@ -115,7 +115,7 @@ def _note_chosen(root: Stage, scores: str, group: int, pk: str, *, using: str) -
         (group, *(spelling for each in tried for spelling in each)),
     )
     if found != 1 or len(parts) != len(root.pk):
-        look = command_for(f"dedupe --show PLAN --group {group}", using=using)
+        look = command_for(f"dedupe --show {plan.pk} --group {group}", using=using)
         raise UnknownRow(f"Group {group} has no row {pk!r}. Look at it: {look}")
 
 

@@ -17,6 +17,7 @@ from integrity.dedupe import (
     RunSummary,
     apply_plan,
     build_indexes,
+    list_runs,
     make_plan,
     resume_run,
     summarize_plan,
@@ -26,6 +27,8 @@ from integrity.dedupe import (
 from integrity.dedupe.abbreviation import to_the_minute
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.keep import STRATEGIES
+from integrity.dedupe.plans import UnknownPlan, load_plan, require_applicable
+from integrity.dedupe.states import RESUMABLE
 from integrity.management.asking import confirm
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_plan, print_run
@@ -109,11 +112,20 @@ class DedupeCommand(IntegrityCommand):
     def _preview(self, plan: PlanSummary) -> int:
         self.show_plan(plan)
         if self.options["format"] == "text" and plan.groups:
-            self.console().print(
-                f"\nNothing was changed. To apply exactly this plan, until {to_the_minute(plan.expires_at)}:\n"
-                f"  {self.again(f'--apply --plan {plan.id}')}"
-            )
+            self.console().print(f"\nNothing was changed. {self._next_step(plan)}")
         return CLEAN
+
+    def _next_step(self, plan: PlanSummary) -> str:
+        """How to apply a plan, or to go on with its run, or why neither is possible."""
+        using = self.options["database"]
+        try:
+            require_applicable(load_plan(plan.id, apps=apps, using=using), apps=apps, using=using)
+        except UnknownPlan as error:
+            runs = (run for run in list_runs(apps=apps, using=using) if run.plan == plan.id)
+            begun = next((run.id for run in runs if run.state in RESUMABLE), None)
+            return str(error) if begun is None else f"To go on: {command_for(f'dedupe --resume {begun}', using=using)}"
+        until = to_the_minute(plan.expires_at)
+        return f"To apply exactly this plan, until {until}:\n  {self.again(f'--apply --plan {plan.id}')}"
 
     def again(self, arguments: str) -> str:
         """What to type for another step of the same work."""

@@ -97,7 +97,8 @@ def print_run(console: Console, run: RunSummary) -> None:
     if run.groups_left == 0:
         console.print("Verified: no duplicate group is left, no reference dangles, and the counts add up.")
     elif run.groups_left is not None:
-        console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.")
+        again = "" if run.refused else " The same command again plans them."
+        console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.{again}")
     if run.note:
         console.print(f"Note: {run.note}.")
     if run.state in RESUMABLE:

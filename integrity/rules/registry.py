@@ -56,8 +56,11 @@ def get_rule(name: str) -> DedupeRule:
     try:
         return _RULES[name]
     except KeyError:
-        known = ", ".join(sorted(_RULES)) or "none"
-        raise UnknownRule(f"There is no rule {name!r}. Registered: {known}.") from None
+        known = ", ".join(rule.name for rule in active_rules()) or "none"
+        raise UnknownRule(
+            f"There is no rule {name!r}. Registered: {known}. "
+            "Beside a model, say what is unique in it: --key or --constraint."
+        ) from None
 
 
 def rule_for(*, model: type[Model], constraint: UniqueConstraint) -> DedupeRule | None:

@@ -112,6 +112,74 @@ def test_a_clock_says_which_row_is_the_earliest_and_which_the_latest(ponies: Dat
     assert names() == [1]
 
 
+def test_a_plan_that_cannot_be_applied_any_more_says_so_instead_of_how_to(ponies: Database, call: Call) -> None:
+    twins()
+    overtaken, plan = planned(call), planned(call)
+    run = json.loads(call("dedupe", "--plan", plan, *APPLY, "--format", "json").out)["run"]["id"]
+
+    applied, superseded = (" ".join(call("dedupe", "--plan", number).out.split()) for number in (plan, overtaken))
+
+    assert f"Nothing was changed. Plan {plan} was applied before by run {run};" in applied
+    assert f"Nothing was changed. Plan {overtaken} is superseded: run {run}" in superseded
+    assert "To apply" not in applied + superseded
+
+
+def test_a_plan_whose_run_is_unfinished_says_how_to_go_on(ponies: Database, call: Call) -> None:
+    herd(9)
+    plan = planned(call)
+    interrupted_run(call, "--plan", plan)
+
+    shown = call("dedupe", "--plan", plan)
+
+    assert "To go on: manage.py dedupe --resume 1" in shown.out
+    assert "To apply" not in shown.out
+
+
+def test_duplicates_that_come_of_a_merge_are_for_the_next_call(ponies: Database, call: Call) -> None:
+    grandmother = Pony.all_objects.create(pk=9, name="Misty")
+    mothers = [Pony.all_objects.create(pk=pk, name="Dusty", sire=grandmother) for pk in (1, 2)]
+    for pk, mother in zip((3, 4), mothers, strict=True):
+        Pony.all_objects.create(pk=pk, name="Rusty", sire=mother)
+    siblings = ("dedupe", "ponies.Pony", "--key", "sire", "name", *APPLY)
+
+    first, second = call(*siblings), call(*siblings)
+
+    assert (first.code, second.code) == (1, 0)
+    assert "1 duplicate group left in ponies_pony. The same command again plans them." in " ".join(first.out.split())
+    assert names() == [1, 3, 9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "next_step"),
+    [
+        (("ponies.Pony",), "say what is unique in it: --key or --constraint"),
+        (("ponies.Pony", "--key", "name", "--keep", "latest"), "--clock FIELD"),
+        (("ponies.Pony", "--key", "name", "--merge", "foaled=latest"), "--clock FIELD"),
+    ],
+)
+def test_a_rule_that_lacks_something_is_told_what_to_do(
+    ponies: Database, call: Call, arguments: tuple[str, ...], next_step: str
+) -> None:
+    twins()
+
+    result = call("dedupe", *arguments)
+
+    assert result.code == 2
+    assert next_step in result.err
+
+
+def test_a_survivor_from_elsewhere_is_answered_with_the_command_that_shows_the_group(
+    ponies: Database, call: Call
+) -> None:
+    twins()
+    plan = planned(call)
+
+    result = call("dedupe", "--plan", plan, "--survivor", "1=99")
+
+    assert result.code == 2
+    assert f"manage.py dedupe --show {plan} --group 1" in result.err
+
+
 def test_an_order_may_begin_with_a_dash(ponies: Database, call: Call) -> None:
     twins(foaled=3)
 
