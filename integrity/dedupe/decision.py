@@ -95,12 +95,14 @@ def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> No
 def _counts(target: Target, root: Stage) -> dict[str, Any]:
     rows = get_rows(using=target.using)
     by_kind = dict(rows.fetch(compose("SELECT kind, COUNT(*) FROM {root} GROUP BY kind", root=root.name)))
+    staying = rows.value(compose("SELECT COUNT(*) FROM {root} WHERE action = 'stay'", root=root.name))
     vector = target.rule.vector
     column = target.model._meta.get_field(vector).column if vector else None
     return {
         "groups": int(by_kind.pop("survivor", 0)),
         "redundant": int(sum(by_kind.values())),
         **{kind: int(by_kind.get(kind, 0)) for kind in ("identical", "incomplete", "conflicting")},
+        "staying": int(staying),
         "max_distance": largest_distance(root, column=column, using=target.using) if column else None,
     }
 

@@ -87,6 +87,8 @@ class PlanSummary:
     incomplete: int
     conflicting: int
     max_distance: float | None
+    staying: int = 0
+    """Redundant rows that the rule's conflict policy lets stay."""
     filled: int
     """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]

@@ -158,7 +158,7 @@ class DedupeCommand(IntegrityCommand):
             self.show_plan(plan)
         if not plan.groups:
             return CLEAN
-        self.ask(f"Move {plural(plan.redundant + plan.collisions, 'row')} to quarantine?")
+        self.ask(f"Move {plural(plan.redundant - plan.staying + plan.collisions, 'row')} to quarantine?")
         using = options["database"]
         if options["build_indexes"]:
             build_indexes(plan.id, apps=apps, using=using, say=self.stderr.write)

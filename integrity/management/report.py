@@ -32,7 +32,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     shown = table("what", "count", "", counts=(1,))
     others = "; there may be more: only so many were asked for" if plan.groups == plan.limit else ""
     shown.add_row("duplicate groups", f"{plan.groups:,}", f"rows that share a key{others}")
-    shown.add_row("redundant rows", f"{plan.redundant:,}", "go to quarantine; one row of each group stays")
+    all_but = f"all but {plan.staying:,} " if plan.staying else ""
+    shown.add_row("redundant rows", f"{plan.redundant:,}", f"{all_but}go to quarantine; one row of each group stays")
     shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
     shown.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
     shown.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))

@@ -196,6 +196,19 @@ def test_fields_are_merged_as_the_command_line_says(ponies: Database, call: Call
     assert Pony.all_objects.get().foaled == 3
 
 
+def test_of_rows_that_differ_the_preview_says_how_many_stay(ponies: Database, call: Call) -> None:
+    Pony.all_objects.bulk_create(Pony(pk=pk, name="Misty", foaled=foaled) for pk, foaled in ((1, 1), (2, 1), (3, 3)))
+    plan = planned(call, "--conflict", "identical-only")
+
+    shown = call("dedupe", "--show", plan)
+    counted = plan_of(call("dedupe", "--show", plan, "--format", "json"))
+
+    assert "all but 1 go to quarantine" in shown.out
+    assert (counted["redundant"], counted["staying"]) == (2, 1)
+    call("dedupe", "--plan", plan, *APPLY)
+    assert names() == [1, 3]
+
+
 def test_rows_that_differ_stay_where_only_identical_ones_may_go(ponies: Database, call: Call) -> None:
     twins(foaled=3)
 
