@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from integrity.backends import Catalogue, ForeignKey, get_audit_queries, get_catalogue
 from integrity.backends.diagnosis import rows_with, storage_classes
 from integrity.backends.postgresql.violations import key_of
+from integrity.dedupe.advice import command_for
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.recognition import Recognized, recognize
 
@@ -74,7 +75,7 @@ def diagnose(*, text: str, using: str) -> Diagnosis:
     key = _key(text, violated)
     rows = _rows(violated, key, catalogue, using)
     numeric = tuple(dict.fromkeys(found for found in _ID.findall(text) if _looks_like_a_number(found)))
-    cause, advice = _cause(violated, key, rows, unsafe, numeric)
+    cause, advice = _cause(violated, key, rows, unsafe, numeric, using=using)
     return Diagnosis(
         table=violated.table,
         constraint=violated.constraint,
@@ -104,7 +105,8 @@ def _unsafe(violated: Recognized | None, catalogue: Catalogue, text: str, using:
 def _key(text: str, violated: Recognized) -> dict[str, str]:
     names, values = key_of(text.partition("DETAIL")[2].partition("\n")[0] or text.replace("\n", " "))
     known = {*violated.columns, *(violated.foreign.target_columns if violated.foreign else ())}
-    return dict(zip(names, values, strict=True)) if values and set(names) <= known else {}
+    fits = violated.computed or set(names) <= known
+    return dict(zip(names, values, strict=True)) if values and fits else {}
 
 
 def _rows(violated: Recognized, key: dict[str, str], catalogue: Catalogue, using: str) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ def _rows(violated: Recognized, key: dict[str, str], catalogue: Catalogue, using
     elif foreign:
         key = _translated(key, foreign.target_columns, foreign.columns)
     pk = catalogue.primary_key(table)
-    if not key or not pk or not (violated.unique or foreign):
+    if not key or not pk or violated.computed or not (violated.unique or foreign):
         return ()
     types = {column.name: column.type for column in catalogue.columns(table)}
     found = rows_with(table=table, pk=pk, key=key, types=types, limit=_SHOWN, using=using)
@@ -141,6 +143,8 @@ def _cause(
     rows: tuple[str, ...],
     unsafe: tuple[UnsafeColumn, ...],
     numeric: tuple[str, ...],
+    *,
+    using: str,
 ) -> tuple[str, str]:
     where = f"{violated.table} ({', '.join(violated.columns) or 'columns unknown'})"
     if unsafe and not violated.rule:
@@ -156,12 +160,17 @@ def _cause(
     if violated.rule:
         return f"The check constraint of {where} demands: {violated.rule}", "Correct the value that breaks it."
     if violated.foreign:
-        return _cause_of_reference(violated.foreign, where, key, rows)
+        return _cause_of_reference(violated.foreign, where, key, rows, using=using)
     if not violated.unique:
         return f"A constraint of {where} rejected the row.", "Correct the row; the text says which value is wrong."
     if rows:
         return (
             f"Another row has this key: {where}.",
+            "Write with integrity.writes.upsert, which changes the row that is there instead of adding one.",
+        )
+    if key and violated.computed:
+        return (
+            f"Another row had this key, a part of which is computed: {where}.",
             "Write with integrity.writes.upsert, which changes the row that is there instead of adding one.",
         )
     if key:
@@ -175,7 +184,9 @@ def _cause(
     )
 
 
-def _cause_of_reference(foreign: ForeignKey, where: str, key: dict[str, str], rows: tuple[str, ...]) -> tuple[str, str]:
+def _cause_of_reference(
+    foreign: ForeignKey, where: str, key: dict[str, str], rows: tuple[str, ...], *, using: str
+) -> tuple[str, str]:
     target = foreign.target_table
     if not key:
         return (
@@ -193,5 +204,6 @@ def _cause_of_reference(foreign: ForeignKey, where: str, key: dict[str, str], ro
         )
     return (
         f"The row of {target} that {where} points at is not there.",
-        f"Store the row of {target} first, or correct what points at it.",
+        f"Store the row of {target} first, or correct what points at it. If a run has removed it, this names the row "
+        f"that stands for it: {command_for(f'where_is ID --table {target}', using=using)}",
     )

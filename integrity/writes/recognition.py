@@ -27,6 +27,8 @@ class Recognized:
     columns: tuple[str, ...]
     constraint: str = ""
     unique: bool = False
+    computed: bool = False
+    """Whether a part of the unique key is an expression, by which no row can be looked for."""
     foreign: ForeignKey | None = None
     rule: str = ""
     """What a check constraint demands."""
@@ -62,7 +64,10 @@ def _by_constraint(words: set[str], catalogue: Catalogue) -> Recognized | None:
         for index in catalogue.indexes(table):
             if index.unique and index.name in words:
                 plain = tuple(name for name in index.columns if name is not None)
-                return Recognized(table=table, columns=plain, constraint=_name_of(index), unique=True)
+                computed = None in index.columns
+                return Recognized(
+                    table=table, columns=plain, constraint=_name_of(index), unique=True, computed=computed
+                )
         for key in catalogue.foreign_keys(table):
             if key.name in words:
                 return Recognized(table=table, columns=key.columns, constraint=key.name or "", foreign=key)

@@ -123,6 +123,17 @@ def test_a_foreign_key_is_recognized_by_its_name(postgres_database: Database, ca
 
     assert "Constraint:  file_embeddings_chunk_id_fkey" in result.out
     assert "The row of file_chunks that file_embeddings (chunk_id) points at is not there." in result.out
+    assert "manage.py where_is ID --table file_chunks" in result.out
+
+
+def test_the_values_of_a_key_that_is_computed_are_told(postgres_ponies: Database, call: Call) -> None:
+    postgres_ponies.execute("CREATE UNIQUE INDEX one_name ON ponies_pony (lower(name))")
+    text = 'violates unique constraint "one_name"\nDETAIL:  Key (lower(name))=(misty) already exists.'
+
+    result = call(EXPLAIN, input=text)
+
+    assert "Key:         lower(name) = misty" in result.out
+    assert "Another row had this key, a part of which is computed" in result.out
 
 
 @pytest.mark.parametrize(
