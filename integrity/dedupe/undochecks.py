@@ -90,9 +90,10 @@ class UndoChecks:
             rows = kept.change_pk if kept.column else survivors
             for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
                 self._refuse_later(kept, span, rows, side.name, kept.pk)
-            for kind in (REPOINTED, FILLED) if kept.column else ():
+            compared = kept.column or kept.table == self.root_table  # of the rule's own table, survivors are as a whole
+            for kind in (REPOINTED, FILLED) if compared else ():
                 for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
-                    if side.columns[-1][0] == kept.column:
+                    if kept.column in ("", side.columns[-1][0]):
                         self._refuse_later(kept, span, rows, side.name, kept.change_pk)
         for removed in self.removed_parents:
             refuse = removed.refuse(refusals=self.refusals.name, of_span=self.of_span("c"), using=self.using)

@@ -52,6 +52,21 @@ def test_a_row_waits_for_what_it_refers_to(
     assert snapshot() == before
 
 
+def test_a_survivor_that_a_later_run_has_repointed_waits_for_its_undo(ponies: Database) -> None:
+    first, _ = twins()
+    old, new = (Pony.all_objects.create(pk=pk, name=name) for pk, name in ((3, "Dusty"), (4, "Rusty")))
+    Pony.all_objects.filter(pk=first.pk).update(sire=new)
+    run = merge(ONE_NAME).id
+    Pony.all_objects.filter(pk=new.pk).update(name=old.name)
+    later = merge(ONE_NAME).id
+
+    (refusal,) = undo(run).refused
+
+    assert refusal.reason == f"run {later} has changed the same rows since; undo it first"
+    assert undo(later).refused == ()
+    assert undo(run).refused == ()
+
+
 def test_a_row_comes_back_to_another_one_that_has_the_id_now(ponies: Database) -> None:
     first, second = twins()
     _, note = (secret(pony) for pony in (first, second))
