@@ -2,7 +2,8 @@
 
 A column that was added gets its default; one that became NOT NULL gets it instead of NULL. One that was dropped is
 left out, and the rows that had a value there stay in quarantine as well, under the run's negative number. One that
-may have been renamed, or whose type is of another kind now, blocks the undo: nobody here knows what it means.
+may have been renamed, or whose type is of another kind now, blocks the undo: nobody here knows what it means. So does
+one that quarantine itself has lost: it would come back empty.
 """
 
 from __future__ import annotations
@@ -113,6 +114,13 @@ def _blocked(
     if not set(pk) <= set(kept):
         return f"the primary key of {side.table} is ({', '.join(pk)}) now, which the removed rows do not have"
     types = dict(side.columns)
+    for name in types:
+        if name in now and name not in kept:  # DROP TYPE and DROP EXTENSION take it along with CASCADE
+            return (
+                f"{side.name} has lost its column {name}, with the values that {side.table} had there. Give it back, "
+                f'from a backup if there is one: ALTER TABLE "{side.name}" ADD COLUMN "{name}" {now[name].type}; then '
+                "undo"
+            )
     for old in gone:
         new = next((name for name in now if name not in kept and now[name].type == types.get(old)), None)
         if new is not None:

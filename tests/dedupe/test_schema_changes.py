@@ -13,7 +13,7 @@ from integrity.dedupe import DedupeRule, OrderByFields, UndoSummary, undo_run
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import merge, rows_of, twins
-from tests.ponies.models import Pony, SecretNote
+from tests.ponies.models import Passport, Pony, SecretNote
 from tests.snapshots import snapshot
 
 BY_NAME = DedupeRule(model="ponies.Pony", fields=("name",))
@@ -235,6 +235,24 @@ def test_a_table_that_is_gone_refuses_only_what_needs_it(ponies: Database, run: 
 
     assert undone.restored == 0
     assert "ponies_secretnote is gone" in undone.refused[0].reason
+
+
+def test_a_column_that_quarantine_has_lost_does_not_come_back_empty(ponies: Database) -> None:
+    alter(ponies, "ADD COLUMN mood text", table="ponies_passport")
+    for pony in twins():
+        Passport.objects.create(pony=pony, number=f"passport {pony.pk}")
+    ponies.execute("UPDATE ponies_passport SET mood = 'sad'")
+    run = merge(BY_NAME).id
+    quarantine = "integrity_quarantine_ponies_passport_1"
+    alter(ponies, "DROP COLUMN mood", table=quarantine)
+    before = snapshot()
+
+    refused = undo(run)
+
+    assert f"{quarantine} has lost its column mood" in refused.refused[0].reason
+    assert (refused.restored, snapshot()) == (0, before)
+    alter(ponies, "ADD COLUMN mood text", table=quarantine)
+    assert undo(run).refused == ()
 
 
 def test_what_a_later_run_has_touched_waits_for_its_undo(ponies: Database, run: int) -> None:
