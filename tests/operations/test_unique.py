@@ -304,6 +304,28 @@ def test_a_session_that_holds_several_locks_is_named_once(postgres_database: Dat
         assert [holder.pid for holder in holders] == [own.info.backend_pid]
 
 
+def test_a_lock_that_a_prepared_transaction_holds_is_named(
+    postgres_database: Database, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if postgres_database.execute("SHOW max_prepared_transactions") == [("0",)]:
+        pytest.skip("This server prepares no transactions")
+    make_table()
+    settings.INTEGRITY_LOCK_TIMEOUT = 0.05
+    monkeypatch.setattr("integrity.backends.postgresql.session._TRIES", 2)
+
+    with closing(postgres_database.connect()) as own:
+        own.execute("INSERT INTO book (id) VALUES (70000)")
+        own.execute("PREPARE TRANSACTION 'left behind'")
+    try:
+        with pytest.raises(OperationRefused, match="prepared transaction 'left behind'"):
+            add().forwards()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK PREPARED 'left behind'")
+
+    assert_nothing_left_behind()
+
+
 def test_timeouts_of_the_session_are_put_back(postgres_database: Database) -> None:
     make_table()
     some_books(20, duplicates=3)

@@ -27,15 +27,43 @@ class Session:
         return f"pid {self.pid} ({self.user}, {self.state}, for {seconds:.1f} s): {query}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTransaction:
+    """A transaction that no session has any more, and that holds its locks until somebody ends it."""
+
+    gid: str
+    user: str
+    age: timedelta
+
+    def __str__(self) -> str:
+        return (
+            f"prepared transaction {self.gid!r} ({self.user}, for {self.age.total_seconds():.1f} s), which COMMIT "
+            "PREPARED or ROLLBACK PREPARED ends"
+        )
+
+
 _SESSION = """
     a.pid, COALESCE(a.usename, '?'), COALESCE(a.state, '?'),
     COALESCE(clock_timestamp() - COALESCE(a.xact_start, a.query_start), interval '0'), COALESCE(a.query, '')
 """
 
 
-def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Session, ...]:
-    """Return the sessions, other than this one, that hold a lock on the table, longest first."""
-    return _sessions(
+def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Session | PreparedTransaction, ...]:
+    """Return who holds a lock on the table, other than this session: prepared transactions, then the longest first."""
+    prepared = PostgreSQLRows(connection).fetch(
+        SQL(
+            """
+            SELECT DISTINCT p.gid, p.owner::text, clock_timestamp() - p.prepared
+            FROM pg_catalog.pg_prepared_xacts AS p
+            JOIN pg_catalog.pg_locks AS own ON own.pid IS NULL AND own.transactionid = p.transaction
+            JOIN pg_catalog.pg_locks AS l ON l.pid IS NULL AND l.virtualtransaction = own.virtualtransaction
+            WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+              AND l.relation = to_regclass(%s) ORDER BY 3 DESC
+            """
+        ),
+        (relation(table),),
+    )
+    sessions = _sessions(
         connection,
         f"""
         SELECT {_SESSION} FROM pg_catalog.pg_stat_activity AS a
@@ -46,6 +74,7 @@ def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Sessio
         """,  # noqa: S608 - a constant of this file
         relation(table),
     )
+    return (*(PreparedTransaction(gid=gid, user=user, age=age) for gid, user, age in prepared), *sessions)
 
 
 def snapshot_holders(*, connection: BaseDatabaseWrapper) -> tuple[Session, ...]:
