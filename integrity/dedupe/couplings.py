@@ -7,6 +7,7 @@ from itertools import combinations
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, joined, on
+from integrity.backends.statements import Query
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.stages import Stage, StagedReference
@@ -19,20 +20,17 @@ def couple(root: Stage, others: Sequence[Stage], *, using: str) -> None:
     units = f"{root.name}_units"
     if not pairs:
         return
-    rows.execute(
-        compose(
-            """
-            CREATE TABLE {units} AS
-            WITH pairs AS ({pairs})
-            SELECT a, b, a AS unit FROM (
-                SELECT a, b FROM pairs UNION SELECT b, a FROM pairs
-                UNION SELECT a, a FROM pairs UNION SELECT b, b FROM pairs
-            ) AS p
-            """,
-            units=units,
-            pairs=pairs,
-        )
+    both_ways = compose(
+        """
+        WITH pairs AS ({pairs})
+        SELECT a, b, a AS unit FROM (
+            SELECT a, b FROM pairs UNION SELECT b, a FROM pairs
+            UNION SELECT a, a FROM pairs UNION SELECT b, b FROM pairs
+        ) AS p
+        """,
+        pairs=pairs,
     )
+    rows.create_as(units, Query(sql=both_ways))
     if rows.value(compose("SELECT COUNT(*) FROM {units}", units=units)):
         _spread(units, using=using)
         for name in (*(stage.name for stage in (root, *others)), refusals_of(root)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from integrity.backends import get_rows
-from integrity.backends.sql import compose, joined
+from integrity.backends.sql import SQL, compose, joined
+from integrity.backends.statements import Query
 from integrity.dedupe.results import Refusal
 from integrity.dedupe.stages import Stage
 
@@ -26,6 +27,10 @@ REASONS = {
 }
 """Reasons, by the word that is stored."""
 
+_NONE_YET = SQL(
+    "SELECT CAST(NULL AS bigint) AS unit, CAST(NULL AS bigint) AS grp, CAST(NULL AS text) AS reason WHERE 1 = 0"
+)
+
 
 def refusals_of(root: Stage) -> str:
     """The name of a plan's table of refusals."""
@@ -36,7 +41,7 @@ def make_refusals(root: Stage, *, using: str) -> str:
     """Create a plan's table of refusals, empty, and return its name."""
     name = refusals_of(root)
     rows = get_rows(using=using)
-    rows.execute(compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text)", name=name))
+    rows.create_as(name, Query(sql=_NONE_YET))
     rows.execute(compose("CREATE INDEX {index} ON {name} (unit)", index=f"{name}_u", name=name))
     return name
 

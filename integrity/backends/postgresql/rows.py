@@ -103,6 +103,11 @@ class PostgreSQLRows(Rows):
     def version(self, alias: str) -> SQL:
         return compose("{alias}.xmin", alias=alias)
 
+    def create_as(self, name: str, query: Query) -> None:
+        super().create_as(name, query)
+        # Without it, a publication FOR ALL TABLES refuses every UPDATE and DELETE of a table that has no primary key.
+        self.execute(compose("ALTER TABLE {name} REPLICA IDENTITY FULL", name=name))
+
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
         if not self._hashes_key(keys, key_count):
             return super().count_groups(keys, key_count=key_count)
