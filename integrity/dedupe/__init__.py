@@ -40,6 +40,7 @@ from integrity.dedupe.plans import (
 )
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.purge import PurgeSummary, purge_quarantine
+from integrity.dedupe.quarantine import SideTableGone
 from integrity.dedupe.removed import Quarantine, RemovedPage, RemovedRow, quarantines_of, removed_rows
 from integrity.dedupe.resolver import VerificationFailed
 from integrity.dedupe.results import (
@@ -94,6 +95,7 @@ __all__ = [
     "RunFailed",
     "RunSummary",
     "SchemaChanged",
+    "SideTableGone",
     "SoftReference",
     "StatusOrder",
     "Step",

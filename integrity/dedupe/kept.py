@@ -18,7 +18,7 @@ from django.db import connections
 from integrity.backends import Column, get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, joined, numbered
 from integrity.backends.statements import Query
-from integrity.dedupe.quarantine import columns_of, side_tables_of
+from integrity.dedupe.quarantine import columns_of, require_there, side_tables_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,14 @@ class Kept:
 
 
 def kept_of(run: int, table: str, *, kind: str, apps: Apps, using: str) -> Iterator[Kept]:
-    """Yield a table's side tables of one kind that hold anything of a run."""
+    """Yield a table's side tables of one kind that hold anything of a run.
+
+    Raises:
+        SideTableGone: one of them is not there, so that nobody knows what it held.
+    """
     catalogue, rows = get_catalogue(using=using), get_rows(using=using)
     for side in side_tables_of(table, kind=kind, apps=apps, using=using):
+        require_there(side, using=using)
         of_run = compose("SELECT COUNT(*) FROM {name} WHERE integrity_run = %s", name=side.name)
         if not rows.value(of_run, (run,)):
             continue

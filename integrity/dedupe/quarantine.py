@@ -21,9 +21,10 @@ from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.names import own_name
-from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, literal, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
+from integrity.exceptions import IntegrityAppError
 
 REPOINTED: Final = "changes"
 FILLED: Final = "fills"
@@ -31,6 +32,10 @@ FILLED: Final = "fills"
 
 _OF_THE_RUN = ("integrity_run", "integrity_unit", "integrity_group")
 _OWN = frozenset((*_OF_THE_RUN, "integrity_reason", "integrity_survivor_fp", "integrity_at"))
+
+
+class SideTableGone(IntegrityAppError):
+    """A table in which a run has kept something is not in the database."""
 
 
 def survivor_columns(count: int) -> tuple[str, ...]:
@@ -51,14 +56,14 @@ def columns_of(quarantine: str, *, using: str) -> tuple[tuple[str, ...], tuple[s
 def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
     """Return the name of a table's current quarantine, made if it is not there.
 
-    Where the original's columns are no longer those of the latest quarantine, a new generation is made beside it.
+    Where the original's columns are no longer those of the latest quarantine, or it is gone or has lost some of them, a
+    new generation is made beside it.
     """
     names = tuple(c.name for c in get_catalogue(using=using).columns(table) if not c.generated)
     shape = _shape(table, names, using=using)
     latest = side_tables_of(table, kind="quarantine", apps=apps, using=using).first()
-    if latest is not None and latest.columns == shape:
+    if latest is not None and latest.columns == shape and _has(latest, names, using=using):
         return str(latest.name)
-    generation = latest.generation + 1 if latest is not None else 1
     pk = get_catalogue(using=using).primary_key(table)
     extra = {
         **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
@@ -70,7 +75,7 @@ def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
         "integrity_survivor_fp": SQL("CAST(NULL AS bigint)"),
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
     }
-    return _make("quarantine", table, shape, generation, columns(names, of="t"), extra, apps=apps, using=using)
+    return _make("quarantine", table, shape, columns(names, of="t"), extra, apps=apps, using=using)
 
 
 def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) -> str:
@@ -81,9 +86,8 @@ def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) ->
     pk = get_catalogue(using=using).primary_key(table)
     shape = _shape(table, (*pk, column), using=using)
     for known in side_tables_of(table, kind=kind, apps=apps, using=using):
-        if known.columns == shape:
+        if known.columns == shape and _has(known, ("old", "new"), using=using):
             return str(known.name)
-    generation = side_tables_of(table, kind=kind, apps=apps, using=using).count() + 1
     extra = {
         **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
         "old": compose("t.{column}", column=column),
@@ -91,7 +95,7 @@ def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) ->
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
     }
     keys = joined(", ", (f"t.{identifier(own)} AS pk{n}" for n, own in enumerate(pk, 1)))
-    return _make(kind, table, shape, generation, keys, extra, apps=apps, using=using)
+    return _make(kind, table, shape, keys, extra, apps=apps, using=using)
 
 
 def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:
@@ -105,6 +109,25 @@ def is_like_its_table(quarantine: Any, *, using: str) -> bool:
     return bool(quarantine.columns == _shape(quarantine.table, names, using=using))
 
 
+def require_there(side: Any, *, using: str) -> None:
+    """Check that a side table of the register is in the database.
+
+    Raises:
+        SideTableGone: it is not.
+    """
+    if not get_catalogue(using=using).columns(side.name):
+        forget = compose("DELETE FROM {register} WHERE name = ", register=type(side)._meta.db_table)
+        raise SideTableGone(
+            f"Table {side.name!r}, which kept what runs took from {side.table!r}, is not in database {using!r}: it was "
+            "dropped, or a backup was restored without it. Restore it from a backup; or, if it is lost for good, let "
+            f"it be forgotten with all that it kept: {forget % ()}{literal(side.name) % ()};"
+        )
+
+
+def _has(side: Any, names: Sequence[str], *, using: str) -> bool:
+    return set(names) <= {column.name for column in get_catalogue(using=using).columns(side.name)}
+
+
 def _shape(table: str, names: Sequence[str], *, using: str) -> list[list[str]]:
     types = {c.name: c.type for c in get_catalogue(using=using).columns(table)}
     return [[name, types[name]] for name in names]
@@ -114,14 +137,18 @@ def _make(
     kind: str,
     table: str,
     shape: list[list[str]],
-    generation: int,
     own: SQL,
     extra: dict[str, SQL],
     *,
     apps: Apps,
     using: str,
 ) -> str:
-    name = own_name(f"integrity_{kind}", table, str(generation), room=2)
+    latest = side_tables_of(table, kind=kind, apps=apps, using=using).first()
+    generation = latest.generation + 1 if latest is not None else 1
+    there = get_catalogue(using=using).tables()
+    # Books from an older backup do not know what was made after it; its rows may be the only ones.
+    while (name := own_name(f"integrity_{kind}", table, str(generation), room=2)) in there:
+        generation += 1
     rows = get_rows(using=using)
     values = joined(", ", (f"{value} AS {identifier(key)}" for key, value in extra.items()))
     rows.create_as(

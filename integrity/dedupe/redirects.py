@@ -16,7 +16,7 @@ from integrity.backends.names import own_name
 from integrity.backends.sql import SQL, columns, compose, joined, numbered, on
 from integrity.backends.statements import Query
 from integrity.dedupe.books import book
-from integrity.dedupe.quarantine import columns_of, side_tables_of, survivor_columns
+from integrity.dedupe.quarantine import columns_of, require_there, side_tables_of, survivor_columns
 
 REDIRECT: Final = "redirect"
 
@@ -90,6 +90,7 @@ def _redirects_of(quarantine: Any, pk: tuple[str, ...], *, apps: Apps, using: st
     """Return the name of a table's redirects, made if it is not there."""
     known = side_tables_of(quarantine.table, kind=REDIRECT, apps=apps, using=using).first()
     if known is not None:
+        require_there(known, using=using)
         return str(known.name)
     name = own_name("integrity_redirect", quarantine.table, room=2)
     rows = get_rows(using=using)

@@ -64,6 +64,7 @@ def undo_run(
         Purged: what it had kept is gone.
         WrongState: it was undone already.
         UnknownGroup: its plan lacks one of the groups.
+        SideTableGone: a table in which it may have kept something is not in the database.
         VerificationFailed: a batch did not restore what was kept; it was rolled back.
     """
     run = load_run(run_id, apps=apps, using=using)

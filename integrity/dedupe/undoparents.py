@@ -60,11 +60,12 @@ class RemovedParents:
 def removed_parents(run: int, tables: Collection[str], *, apps: Apps, using: str) -> Iterator[RemovedParents]:
     """Yield where rows of these tables that a run removed may point at what later runs have removed.
 
-    Tables whose columns are others by now are left out: what comes back to them is for the database to judge.
+    Tables whose columns are others by now are left out, and quarantines that are gone: what comes back then is for the
+    database to judge.
     """
     catalogue = RememberedCatalogue(get_catalogue(using=using))
     kept = book("SideTable", apps=apps, using=using).filter(kind="quarantine").order_by("name")
-    current = [side for side in kept if is_like_its_table(side, using=using)]
+    current = [side for side in kept if catalogue.columns(side.name) and is_like_its_table(side, using=using)]
     children = [side for side in current if side.table in tables and _holds(side, "=", run, using=using)]
     for parents in (side for side in current if _holds(side, ">", run, using=using)):
         for reference in references_to(parents.table, apps=apps, using=using, catalogue=catalogue):

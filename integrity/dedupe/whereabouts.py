@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from django.apps.registry import Apps
@@ -13,7 +13,7 @@ from django.db import DataError, transaction
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, columns, compose, joined, numbered
 from integrity.dedupe.books import book, require_books
-from integrity.dedupe.quarantine import side_tables_of, survivor_columns
+from integrity.dedupe.quarantine import require_there, side_tables_of, survivor_columns
 from integrity.dedupe.redirects import REDIRECT
 from integrity.dedupe.spelling import spellings
 from integrity.dedupe.target import MissingTable
@@ -58,6 +58,7 @@ def where_is(id: Any, *, apps: Apps, using: str, table: str = "") -> tuple[Where
     Raises:
         NotMigrated: the database has no books.
         MissingTable: there is no such table.
+        SideTableGone: what runs have removed from it was kept in a table that is not there.
     """
     require_books(using=using)
     known = book("SideTable", apps=apps, using=using).filter(kind__in=("quarantine", REDIRECT))
@@ -80,10 +81,11 @@ class _Search:
         self.pk = catalogue.primary_key(table)
         types = {column.name: column.type for column in catalogue.columns(table)}
         self.types = [types[name] for name in self.pk]
-        there = catalogue.tables()
         sides = {kind: side_tables_of(table, kind=kind, apps=apps, using=using) for kind in ("quarantine", REDIRECT)}
-        self.quarantines = [side.name for side in sides["quarantine"] if side.name in there]
-        self.redirects = [side.name for side in sides[REDIRECT] if side.name in there]
+        for side in chain(*sides.values()):
+            require_there(side, using=using)
+        self.quarantines = [side.name for side in sides["quarantine"]]
+        self.redirects = [side.name for side in sides[REDIRECT]]
 
     def ways(self, text: str) -> Iterator[Whereabouts]:
         """Yield where the row is that has this key now, and the way of one that was removed under it; or nowhere."""

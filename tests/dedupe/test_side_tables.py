@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.apps import apps
 
 from integrity.dedupe import (
+    SideTableGone,
     apply_plan,
     make_plan,
     purge_quarantine,
     revise_plan,
     undo_run,
+    where_is,
 )
+from integrity.models import SideTable
 from tests.databases import Database
-from tests.ponies.merging import ONE_NAME, merge, twins
+from tests.ponies.merging import ONE_NAME, column, merge, twins
 from tests.ponies.models import Bridle, Pony, SecretNote
 from tests.snapshots import snapshot
+
+QUARANTINE = "integrity_quarantine_ponies_pony_1"
+
+
+def another_twin() -> None:
+    Pony.all_objects.create(pk=3, name="Misty", code="m3")
 
 
 def test_a_publication_of_all_tables_hinders_no_step(postgres_ponies: Database) -> None:
@@ -36,3 +46,41 @@ def test_a_publication_of_all_tables_hinders_no_step(postgres_ponies: Database) 
     assert snapshot() == before
     merge(ONE_NAME)
     assert purge_quarantine(older_than=timedelta(0), apps=apps, using="default").rows == 2
+
+
+def test_what_was_kept_in_a_table_that_is_gone_is_not_passed_over(ponies: Database) -> None:
+    twins()
+    run = merge(ONE_NAME).id
+    ponies.execute(f"DROP TABLE {QUARANTINE}")
+
+    with pytest.raises(SideTableGone, match=QUARANTINE) as undo:
+        undo_run(run, apps=apps, using="default")
+    with pytest.raises(SideTableGone, match=QUARANTINE):
+        where_is(2, apps=apps, using="default", table="ponies_pony")
+
+    _, _, forget = str(undo.value).partition("with all that it kept: ")
+    ponies.execute(forget)
+    assert where_is(2, apps=apps, using="default", table="ponies_pony")[0].now.place == "nowhere"
+
+
+@pytest.mark.parametrize("damage", [f"DROP TABLE {QUARANTINE}", f"ALTER TABLE {QUARANTINE} DROP COLUMN foaled"])
+def test_a_run_gets_another_quarantine_where_the_last_one_is_not_whole(ponies: Database, damage: str) -> None:
+    twins()
+    merge(ONE_NAME)
+    ponies.execute(damage)
+    another_twin()
+
+    merge(ONE_NAME)
+
+    assert column("integrity_quarantine_ponies_pony_2", "id") == [3]
+
+
+def test_a_table_of_changes_that_is_gone_is_made_again(ponies: Database) -> None:
+    twins()
+    SecretNote.objects.create(pony_id=2, text="hers")
+    merge(ONE_NAME)
+    ponies.execute(f"DROP TABLE {SideTable.objects.get(kind='changes', table='ponies_secretnote').name}")
+    another_twin()
+    SecretNote.objects.create(pony_id=3, text="the third's")
+
+    assert merge(ONE_NAME).repointed == 1

@@ -53,12 +53,16 @@ def lock_holders(table: str, *, connection: BaseDatabaseWrapper) -> tuple[Sessio
     prepared = PostgreSQLRows(connection).fetch(
         SQL(
             """
-            SELECT DISTINCT p.gid, p.owner::text, clock_timestamp() - p.prepared
+            SELECT p.gid, p.owner::text, clock_timestamp() - p.prepared
             FROM pg_catalog.pg_prepared_xacts AS p
-            JOIN pg_catalog.pg_locks AS own ON own.pid IS NULL AND own.transactionid = p.transaction
-            JOIN pg_catalog.pg_locks AS l ON l.pid IS NULL AND l.virtualtransaction = own.virtualtransaction
-            WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-              AND l.relation = to_regclass(%s) ORDER BY 3 DESC
+            WHERE EXISTS (
+                SELECT 1 FROM pg_catalog.pg_locks AS own
+                JOIN pg_catalog.pg_locks AS l ON l.pid IS NULL AND l.virtualtransaction = own.virtualtransaction
+                WHERE own.pid IS NULL AND own.transactionid = p.transaction
+                  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+                  AND l.relation = to_regclass(%s)
+            )
+            ORDER BY 3 DESC
             """
         ),
         (relation(table),),
