@@ -18,7 +18,7 @@ from integrity.dedupe.books import book, require_books
 from integrity.dedupe.decision import decide
 from integrity.dedupe.finder import stage_duplicates
 from integrity.dedupe.medoids import rank_medoids
-from integrity.dedupe.plans import discard_stale_plans, summarize_plan
+from integrity.dedupe.plans import discard_stale_plans, drop_stages, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.results import PlanSummary
 from integrity.dedupe.rule import DedupeRule
@@ -51,6 +51,7 @@ def make_plan(
     plans = book("DedupePlan", apps=apps, using=using)
     discard_stale_plans(apps=apps, using=using)
     plan = plans.create(rule=rule.name, model=rule.model, table=target.table, state="making", digest="")
+    drop_stages(plan.pk, using=using)  # books from an older backup give a number for the second time
     report(Progress(step="finding duplicates"))
     root = stage_duplicates(target, name=f"integrity_plan_{plan.pk}", limit=limit)
     rank_medoids(target, root)

@@ -10,11 +10,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrity import conf
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
 from integrity.dedupe.abbreviation import to_the_minute
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book, require_books
-from integrity.dedupe.refusals import refusal_summary
+from integrity.dedupe.refusals import refusal_summary, refusals_of
 from integrity.dedupe.results import PlanEntry, PlanSummary, ReferenceSummary
 from integrity.dedupe.stages import Stage
 from integrity.exceptions import IntegrityAppError
@@ -55,7 +55,7 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
     """Check that a plan can still be applied, or revised.
 
     Raises:
-        UnknownPlan: it was applied, has expired, or a later run of its rule has overtaken it.
+        UnknownPlan: it was applied, has expired, has lost its side tables, or a later run of its rule has overtaken it.
     """
     runs = book("DedupeRun", apps=apps, using=using)
     taken = runs.filter(plan_id=plan.pk).order_by("-pk").first()
@@ -64,6 +64,8 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
         raise UnknownPlan(f"Plan {plan.pk} was applied before{by}; a plan is applied once. Make a new one.")
     if not book("DedupePlan", apps=apps, using=using).filter(pk=plan.pk, expires_at__gte=Now()).exists():
         raise UnknownPlan(f"Plan {plan.pk} expired on {to_the_minute(plan.expires_at)}. Make a new one.")
+    if not has_stages(plan, using=using):
+        raise UnknownPlan(_gone(plan))
     later = runs.filter(rule=plan.rule, table=plan.table, started_at__gt=plan.created_at).exclude(state="undone")
     if (run := later.order_by("pk").first()) is not None:
         raise UnknownPlan(
@@ -103,6 +105,19 @@ def stages_of(plan: Any) -> tuple[Stage, tuple[Stage, ...]]:
     return Stage.from_json(document["root"]), tuple(map(Stage.from_json, document["stages"]))
 
 
+def has_stages(plan: Any, *, using: str) -> bool:
+    """Whether a plan's side tables are in the database: a backup may have been restored without them."""
+    root, stages = stages_of(plan)
+    return {root.name, refusals_of(root), *(s.name for s in stages)} <= get_catalogue(using=using).tables()
+
+
+def _gone(plan: Any) -> str:
+    return (
+        f"The side tables of plan {plan.pk} are not in this database: they were dropped, or a backup was restored "
+        "without them. Make a new plan."
+    )
+
+
 def list_plans(*, apps: Apps, using: str) -> tuple[PlanEntry, ...]:
     """Return what the book says of every plan, newest first; nothing is counted anew."""
     require_books(using=using)
@@ -128,11 +143,13 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
     """Return what a stored plan says.
 
     Raises:
-        UnknownPlan: there is no such plan.
+        UnknownPlan: there is no such plan, or it has lost its side tables.
         PlanChanged: ``digest`` is given, and it is not the plan's.
     """
     plan = load_plan(plan_id, apps=apps, using=using)
     require_digest(plan, digest, using=using)
+    if not has_stages(plan, using=using):
+        raise UnknownPlan(_gone(plan))
     root, _ = stages_of(plan)
     return PlanSummary(
         id=plan.pk,

@@ -10,7 +10,7 @@ from django.apps.registry import Apps
 from integrity.dedupe import states
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book, require_books
-from integrity.dedupe.plans import load_plan, stages_of
+from integrity.dedupe.plans import has_stages, load_plan, stages_of
 from integrity.dedupe.refusals import refusal_summary
 from integrity.dedupe.results import Refusal, RunSummary
 from integrity.dedupe.rule import DedupeRule
@@ -82,7 +82,7 @@ def summarize_run(run_id: int, *, apps: Apps, using: str, groups_left: int | Non
         batches=counts["batches"],
         refused=_refused(run, apps=apps, using=using),
         groups_left=groups_left,
-        note=_note(run),
+        note=_note(run, apps=apps, using=using),
     )
 
 
@@ -90,14 +90,18 @@ def _refused(run: Any, *, apps: Apps, using: str) -> tuple[Refusal, ...]:
     """From the plan's stages; from the run's own page once those were purged."""
     if "purged" in run.details:
         return tuple(Refusal(**refusal) for refusal in run.details["refused"])
-    root, _ = stages_of(load_plan(run.plan_id, apps=apps, using=using))
-    return refusal_summary(root, using=using)
+    plan = load_plan(run.plan_id, apps=apps, using=using)
+    root, _ = stages_of(plan)
+    return refusal_summary(root, using=using) if has_stages(plan, using=using) else ()
 
 
-def _note(run: Any) -> str:
+def _note(run: Any, *, apps: Apps, using: str) -> str:
+    purged = "purged" in run.details
+    whole = purged or has_stages(load_plan(run.plan_id, apps=apps, using=using), using=using)
     notes = (
         run.details.get("error", ""),
         "cancelled before its end" if run.details.get("cancelled") else "",
-        f"purged on {run.details['purged'][:10]}" if "purged" in run.details else "",
+        f"purged on {run.details['purged'][:10]}" if purged else "",
+        "" if whole else f"the side tables of plan {run.plan_id} are gone, and with them which groups were refused",
     )
     return "; ".join(filter(None, notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,14 +10,17 @@ from django.apps import apps
 
 from integrity.dedupe import (
     SideTableGone,
+    UnknownPlan,
     apply_plan,
+    list_runs,
     make_plan,
     purge_quarantine,
     revise_plan,
     undo_run,
     where_is,
 )
-from integrity.models import SideTable
+from integrity.models import DedupePlan, SideTable
+from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, column, merge, twins
 from tests.ponies.models import Bridle, Pony, SecretNote
@@ -84,3 +88,39 @@ def test_a_table_of_changes_that_is_gone_is_made_again(ponies: Database) -> None
     SecretNote.objects.create(pony_id=3, text="the third's")
 
     assert merge(ONE_NAME).repointed == 1
+
+
+def test_runs_are_listed_where_the_tables_of_a_plan_are_gone(
+    ponies: Database, call: Callable[..., CommandResult]
+) -> None:
+    twins()
+    run = merge(ONE_NAME)
+    waiting = make_plan(ONE_NAME, apps=apps, using="default")
+    for plan in (run.plan, waiting.id):
+        ponies.execute(f"DROP TABLE integrity_plan_{plan}_refusals")
+
+    (listed,) = list_runs(apps=apps, using="default")
+    with pytest.raises(UnknownPlan, match="Make a new plan"):
+        apply_plan(waiting.id, ONE_NAME, apps=apps, using="default")
+
+    assert listed.note == f"the side tables of plan {run.plan} are gone, and with them which groups were refused"
+    assert "Make a new plan" in call("dedupe", "--show", str(waiting.id)).err
+    assert undo_run(run.id, apps=apps, using="default").restored == 1
+
+
+def test_books_from_an_older_backup_do_not_stumble_over_what_was_made_after_it(ponies: Database) -> None:
+    twins()
+    run = merge(ONE_NAME)
+    undo_run(run.id, apps=apps, using="default")
+    ponies.execute("DELETE FROM integrity_side_table")
+    ponies.execute("DELETE FROM integrity_run")
+    DedupePlan.objects.all().delete()
+    if ponies.vendor == "postgresql":
+        ponies.execute(f"ALTER TABLE integrity_plan ALTER COLUMN id RESTART WITH {run.plan}")
+    else:
+        ponies.execute(f"UPDATE sqlite_sequence SET seq = {run.plan - 1} WHERE name = 'integrity_plan'")
+
+    again = merge(ONE_NAME)
+
+    assert (again.plan, again.removed) == (run.plan, 1)
+    assert column("integrity_quarantine_ponies_pony_2", "id") == [2]
