@@ -77,7 +77,7 @@ class IntegrityCommand(BaseCommand):
             SystemExit: the command ended with another code than 0.
         """
         self.options = options
-        self._require_known(options["database"])
+        self._require_usable(options["database"])
         try:
             with readable_sessions():
                 code = self.run(**options)
@@ -103,9 +103,14 @@ class IntegrityCommand(BaseCommand):
         if code != CLEAN:
             raise SystemExit(code)
 
-    def _require_known(self, alias: str) -> None:
+    def _require_usable(self, alias: str) -> None:
         if alias not in connections.databases:
             raise failure(f"There is no database {alias!r}. Choose from: {', '.join(sorted(connections.databases))}.")
+        if not connections[alias].settings_dict["AUTOCOMMIT"]:
+            raise failure(
+                f"DATABASES[{alias!r}] has AUTOCOMMIT off, so that all work would be rolled back at the end. Run this "
+                "with settings that leave AUTOCOMMIT out."
+            )
 
     def _explain(self, error: DatabaseError | InterfaceError, *, using: str) -> NoReturn:
         fault = explain(error, using=using)

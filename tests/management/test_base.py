@@ -87,6 +87,15 @@ def test_an_unknown_database_is_named_beside_the_known_ones() -> None:
     assert "default" in line
 
 
+def test_without_autocommit_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+
+    line = fault_of(raising(AssertionError("it was begun")))
+
+    assert "'default'" in line
+    assert "leave AUTOCOMMIT out" in line
+
+
 def test_an_error_of_ours_is_one_line_whatever_its_shape() -> None:
     assert fault_of(raising(IntegrityAppError("No rule.\n   Name one."))) == "No rule. Name one."
 
