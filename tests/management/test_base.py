@@ -96,6 +96,13 @@ def test_without_autocommit_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) ->
     assert "leave AUTOCOMMIT out" in line
 
 
+def test_a_statement_that_takes_too_long_says_what_to_raise(postgres_database: Database) -> None:
+    line = fault_of(execute("SET statement_timeout = 10; SELECT pg_sleep(60)"))
+
+    assert "raise that for this role" in line
+    assert "Nothing is lost" in line
+
+
 def test_an_error_of_ours_is_one_line_whatever_its_shape() -> None:
     assert fault_of(raising(IntegrityAppError("No rule.\n   Name one."))) == "No rule. Name one."
 

@@ -24,7 +24,8 @@ _ADVICE = {
     "42704": _LACKING,  # no such type, role or other object
     "0A000": "This PostgreSQL, or this kind of table, cannot do that.",
 }
-_TOO_LONG = {  # both end the session
+_TOO_LONG = {  # all but the first end the session
+    "57014": "If it was statement_timeout, raise that for this role: it would end the same statement again.",
     "25P03": "Raise idle_in_transaction_session_timeout for this role.",
     "25P04": "Raise transaction_timeout for this role.",
 }
