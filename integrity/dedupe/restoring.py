@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from integrity.backends import Rows
-from integrity.backends.sql import SQL, compose, on
+from integrity.backends.sql import SQL, columns, compose, joined, on
 from integrity.dedupe.kept import Kept, any_of
 from integrity.dedupe.rechecks import Span
 from integrity.dedupe.resolver import VerificationFailed
@@ -37,30 +38,23 @@ class Restorer:
             Unlike: a value would come back as another one.
         """
         done: Counter[str] = Counter()
-        for kept in self.checks.fills:
-            if not kept.blocked:
-                self._point_back(kept, span)
+        self._point_back([kept for kept in self.checks.fills if not kept.blocked], span)
         self.rows.defer_constraints()
         for table in self.tables:
-            # Columns go back one by one; halfway, a row may hold what another holds that is still in quarantine.
+            changes = [kept for kept in self.checks.changes if kept.table == table and not kept.blocked]
             if table not in self.rows_first:
-                done["repointed"] += self._point_all_back(table, span)
+                done["repointed"] += self._point_back(changes, span)
             for kept in self.checks.quarantines:
                 if kept.table == table and not kept.blocked:
                     done["restored"] += self._put_back(kept, span)
             # Where a table references itself, the row to point back at may be one of those.
             if table in self.rows_first:
-                done["repointed"] += self._point_all_back(table, span)
+                done["repointed"] += self._point_back(changes, span)
         for kept in self.checks.all:
             if not kept.blocked:
                 self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
-
-    def _point_all_back(self, table: str, span: Span) -> int:
-        return sum(
-            self._point_back(kept, span) for kept in self.checks.changes if kept.table == table and not kept.blocked
-        )
 
     def _put_back(self, kept: Kept, span: Span) -> int:
         restored = self.rows.restore(
@@ -80,7 +74,7 @@ class Restorer:
         before, after = (self.rows.fingerprint(kept.table, names, alias=alias) for alias in "qt")
         if self._any_came_back(kept, span, compose("{after} <> {before}", after=after, before=before)):
             raise Unlike(f"a trigger of {kept.table} changes its row while it comes back; disable it for the undo")
-        return self._expect(kept, restored, span)
+        return self._expect(kept, restored, self.count(kept, span))
 
     def _any_came_back(self, kept: Kept, span: Span, otherwise: SQL) -> bool:
         """Whether any row, ``t``, is back otherwise than it was kept, ``q``."""
@@ -94,22 +88,75 @@ class Restorer:
         )
         return bool(self.rows.fetch(query, (self.run, *span)))
 
-    def _point_back(self, kept: Kept, span: Span) -> int:
+    def _point_back(self, changes: Sequence[Kept], span: Span) -> int:
+        """Give rows of one table their values back, of all columns at once; return how many values.
+
+        One by one, a row would be halfway between two states: against a check or a foreign key of several columns,
+        or under another primary key than the next column's change knows.
+        """
+        if not changes:
+            return 0
+        kept, before = changes[0], self._values_before(changes)
+        params = (self.run, *span) * len(changes)
         moved = self.rows.execute(
             compose(
-                "UPDATE {table} AS t SET {column} = q.old FROM {name} AS q WHERE {same} AND {of_span}",
+                "UPDATE {table} AS t SET {values} FROM ({before}) AS k WHERE k.place = 1 AND {same}",
                 table=kept.table,
-                column=kept.column,
-                name=kept.name,
-                same=on("t", kept.pk, "q", kept.change_pk),
-                of_span=self.checks.of_span("q"),
+                values=joined(", ", _assignments(changes)),
+                before=before,
+                same=on("t", kept.pk, "k", kept.change_pk),
             ),
-            (self.run, *span),
+            params,
         )
-        return self._expect(kept, moved, span)
+        planned = self.rows.value(
+            compose("SELECT COUNT(*) FROM ({before}) AS k WHERE k.place = 1", before=before), params
+        )
+        self._expect(kept, moved, int(planned))
+        return sum(self.count(change, span) for change in changes)
 
-    def _expect(self, kept: Kept, done: int, span: Span) -> int:
-        planned = self.count(kept, span)
+    def _values_before(self, changes: Sequence[Kept]) -> SQL:
+        """A query of the changed rows' keys, each at ``place`` 1 once, with ``old<n>`` where ``has<n>`` is 0."""
+        pk = columns(changes[0].change_pk)
+        each = joined(" UNION ALL ", (self._values_of(change, changes) for change in changes))
+        firsts = (
+            compose(
+                "FIRST_VALUE({name}) OVER (PARTITION BY {pk} ORDER BY {has}) AS {name}",
+                name=f"{name}{n}",
+                pk=pk,
+                has=f"has{n}",
+            )
+            for n in range(len(changes))
+            for name in ("has", "old")
+        )
+        return compose(
+            "SELECT {pk}, {firsts}, ROW_NUMBER() OVER (PARTITION BY {pk}) AS place FROM ({each}) AS e",
+            pk=pk,
+            firsts=joined(", ", firsts),
+            each=each,
+        )
+
+    def _values_of(self, change: Kept, changes: Sequence[Kept]) -> SQL:
+        """The old values of one column, beside NULLs of the types of the others."""
+        values = (
+            compose("0 AS {has}, q.old AS {old}", has=f"has{n}", old=f"old{n}")
+            if other is change
+            else compose(
+                "1 AS {has}, (SELECT n.old FROM {name} AS n WHERE 1 = 0) AS {old}",
+                has=f"has{n}",
+                old=f"old{n}",
+                name=other.name,
+            )
+            for n, other in enumerate(changes)
+        )
+        return compose(
+            "SELECT {pk}, {values} FROM {name} AS q WHERE {of_span}",
+            pk=columns(change.change_pk, of="q"),
+            values=joined(", ", values),
+            name=change.name,
+            of_span=self.checks.of_span("q"),
+        )
+
+    def _expect(self, kept: Kept, done: int, planned: int) -> int:
         if done != planned:
             raise VerificationFailed(
                 f"{done} rows of {kept.table} came back, but {kept.name} holds {planned}. The batch was rolled back; "
@@ -136,3 +183,18 @@ class Restorer:
             compose("DELETE FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")),
             (self.run, *span),
         )
+
+
+def _assignments(changes: Sequence[Kept]) -> list[SQL]:
+    """``column = its old value`` for each column; one may have several tables of changes, of which a row is in one."""
+    names = dict.fromkeys(change.column for change in changes)
+    return [
+        compose(
+            "{column} = CASE {cases} ELSE t.{column} END",
+            column=column,
+            cases=joined(
+                " ", (f"WHEN k.has{n} = 0 THEN k.old{n}" for n, change in enumerate(changes) if change.column == column)
+            ),
+        )
+        for column in names
+    ]

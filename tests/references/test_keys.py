@@ -85,6 +85,33 @@ def test_a_reference_that_is_part_of_a_primary_key_changes_the_key(merge: Merge)
     assert [row["bet"] for row in quarantined("ponies_start")] == [2]
 
 
+def test_both_columns_of_a_reference_change_and_go_back_together(merge: Merge) -> None:
+    Lap.objects.create(race="derby", number=1, clock=60)
+    Lap.objects.create(race="oaks", number=2, clock=60)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO ponies_split VALUES (1, 'oaks', 2, 30)")
+
+    merge(model="ponies.Lap", fields=("clock",))
+
+    assert [(row["race"], row["number"]) for row in rows_of("ponies_split")] == [("derby", 1)]
+
+
+def test_a_primary_key_of_two_references_that_both_move(ponies: Database, merge: Merge) -> None:
+    ponies.execute("""
+        CREATE TABLE ponies_mix (
+            one varchar(20) REFERENCES ponies_colour, other varchar(20) REFERENCES ponies_colour,
+            PRIMARY KEY (one, other), CHECK (one < other)
+        )
+    """)
+    for slug, name in (("a-1", "azure"), ("y-1", "azure"), ("b-1", "blue"), ("z-1", "blue")):
+        Colour.objects.create(slug=slug, name=name)
+    ponies.execute("INSERT INTO ponies_mix VALUES ('y-1', 'z-1')")
+
+    merge(model="ponies.Colour", fields=("name",))
+
+    assert [tuple(row.values()) for row in rows_of("ponies_mix")] == [("a-1", "b-1")]
+
+
 @pytest.fixture
 def same_contacts(ponies: Database) -> None:
     """Two contacts that are one whatever the case, as before there was a constraint."""

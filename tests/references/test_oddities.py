@@ -142,3 +142,16 @@ def test_a_unique_field_that_was_filled_is_emptied_again_by_the_undo(merge: Merg
     merge(model="ponies.Pony", fields=("name",), merge={"foaled": "first-not-null"})
 
     assert column(Pony, "foaled") == [3]
+
+
+def test_fields_that_a_check_compares_are_filled_and_emptied_together(merge: Merge, ponies: Database) -> None:
+    ponies.execute("DROP TABLE ponies_computed")
+    ponies.execute(
+        "CREATE TABLE ponies_computed (id integer PRIMARY KEY, numbered_id bigint, width integer, height integer, "
+        "area integer GENERATED ALWAYS AS (width * height) STORED, CHECK (width <= height))"
+    )
+    ponies.execute("INSERT INTO ponies_computed (id, numbered_id, width, height) VALUES (1, 5, 8, 9), (2, 5, 1, 2)")
+
+    merge(model="ponies.Computed", fields=("numbered",), merge={"width": "min", "height": "min"})
+
+    assert [(row["width"], row["height"]) for row in rows_of("ponies_computed")] == [(1, 2)]
