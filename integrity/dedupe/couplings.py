@@ -46,12 +46,22 @@ def couple(root: Stage, others: Sequence[Stage], *, using: str) -> None:
 
 
 def _spread(units: str, *, using: str) -> None:
-    """Let the smallest number of every connected component reach all its members."""
+    """Let the smallest number of every connected component reach all its members.
+
+    A group hands what it hears from a neighbour on to the group that is its unit so far, and takes over that one's
+    unit: the passes grow with the logarithm of a chain's length.
+    """
     while get_rows(using=using).execute(
         compose(
             """
             UPDATE {units} SET unit = n.least FROM (
-                SELECT e.a, MIN(o.unit) AS least FROM {units} AS e JOIN {units} AS o ON o.a = e.b GROUP BY e.a
+                SELECT m.a, MIN(m.unit) AS least FROM (
+                    SELECT e.a, o.unit FROM {units} AS e JOIN {units} AS o ON o.a = e.b AND o.b = o.a
+                    UNION ALL
+                    SELECT e.unit, o.unit FROM {units} AS e JOIN {units} AS o ON o.a = e.b AND o.b = o.a
+                    UNION ALL
+                    SELECT e.a, o.unit FROM {units} AS e JOIN {units} AS o ON o.a = e.unit AND o.b = o.a
+                ) AS m GROUP BY m.a
             ) AS n WHERE {units}.a = n.a AND {units}.unit > n.least
             """,
             units=units,
