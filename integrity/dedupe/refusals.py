@@ -52,11 +52,12 @@ def refusal_summary(root: Stage, *, using: str) -> tuple[Refusal, ...]:
     A group that is left as it is only because it is tied to a refused one counts under the reason of that one.
     """
     key = joined(" || ', ' || ", (f"CAST(r.{p} AS text)" for p in root.p))
+    # The plus takes the column's affinity away: SQLite would not use the stage's index, whose unit has none.
     found = get_rows(using=using).fetch(
         compose(
             """
             SELECT f.reason, COUNT(DISTINCT COALESCE(r.grp, f.grp)), MIN({key})
-            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = f.unit AND r.pos = 1 AND (
+            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = +f.unit AND r.pos = 1 AND (
                 r.grp = f.grp OR NOT EXISTS (SELECT 1 FROM {refusals} AS o WHERE o.unit = r.unit AND o.grp = r.grp)
             )
             GROUP BY f.reason ORDER BY 2 DESC, 1

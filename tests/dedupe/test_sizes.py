@@ -6,9 +6,9 @@ from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrity.dedupe import undo_run
+from integrity.dedupe import DedupeRule, make_plan, summarize_plan, undo_run
 from tests.databases import Database
-from tests.ponies.merging import ONE_NAME, merge
+from tests.ponies.merging import ONE_NAME, merge, twins
 from tests.ponies.models import Pony
 from tests.snapshots import snapshot
 
@@ -30,3 +30,15 @@ def test_a_chain_of_groups_is_tied_together_in_a_few_passes(ponies: Database) ->
     assert len(spreading) < GENERATIONS / 4
     assert undo_run(run.id, apps=apps, using="default").refused == ()
     assert snapshot() == before
+
+
+def test_the_groups_of_many_refusals_are_looked_up_by_an_index(sqlite_ponies: Database) -> None:
+    twins()
+    plan = make_plan(DedupeRule(model="ponies.Pony", fields=("name",), conflict="refuse"), apps=apps, using="default")
+
+    with CaptureQueriesContext(connection) as asked:
+        summarize_plan(plan.id, apps=apps, using="default")
+
+    (summing,) = [query["sql"] for query in asked if "f.reason" in query["sql"]]
+    steps = sqlite_ponies.execute(f"EXPLAIN QUERY PLAN {summing}")
+    assert any(f"integrity_plan_{plan.id}_u (unit=?)" in step[-1] for step in steps)
