@@ -24,6 +24,7 @@ class UndoRefusals:
         self.rows.execute(
             compose("CREATE TABLE {name} (unit bigint, grp bigint, reason text, pk text)", name=self.name)
         )
+        self.rows.execute(compose("CREATE INDEX {index} ON {name} (unit)", index=f"{self.name}_u", name=self.name))
 
     def drop(self) -> None:
         self.rows.drop(self.name)

@@ -42,3 +42,14 @@ def test_the_groups_of_many_refusals_are_looked_up_by_an_index(sqlite_ponies: Da
     (summing,) = [query["sql"] for query in asked if "f.reason" in query["sql"]]
     steps = sqlite_ponies.execute(f"EXPLAIN QUERY PLAN {summing}")
     assert any(f"integrity_plan_{plan.id}_u (unit=?)" in step[-1] for step in steps)
+
+
+def test_what_an_undo_refuses_is_looked_up_by_an_index(ponies: Database) -> None:
+    twins()
+    run = merge(ONE_NAME)
+
+    with CaptureQueriesContext(connection) as asked:
+        undo_run(run.id, apps=apps, using="default")
+
+    made = [query["sql"] for query in asked if query["sql"].startswith("CREATE INDEX")]
+    assert any(f'ON "integrity_undo_{run.id}_' in sql and sql.endswith("(unit)") for sql in made)
