@@ -6,6 +6,7 @@ ordering in the primary key, so that the same rows always give the same survivor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,12 +71,19 @@ class MostComplete:
     why = "fewest empty columns"
 
     def order_by(self, target: Target) -> tuple[OrderBy, ...]:
-        empty: Any = Value(0)
-        for name in target.nullable_fields:
-            empty = empty + Case(
-                When(Q(**{f"{name}__isnull": True}), then=Value(1)), default=Value(0), output_field=IntegerField()
-            )
-        return (OrderBy(empty),)
+        empty = [
+            Case(When(Q(**{f"{name}__isnull": True}), then=Value(1)), default=Value(0), output_field=IntegerField())
+            for name in target.nullable_fields
+        ]
+        return (OrderBy(_total(empty)),)
+
+
+def _total(terms: Sequence[Any]) -> Any:
+    """The sum of expressions, nested no deeper than need be: Python and the databases allow some hundred levels."""
+    if len(terms) < 2:
+        return terms[0] if terms else Value(0)
+    middle = len(terms) // 2
+    return _total(terms[:middle]) + _total(terms[middle:])
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrity.dedupe import DedupeRule, make_plan, summarize_plan, undo_run
+from integrity.dedupe import DedupeRule, MostComplete, make_plan, summarize_plan, undo_run
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, twins
 from tests.ponies.models import Pony
@@ -53,3 +56,10 @@ def test_what_an_undo_refuses_is_looked_up_by_an_index(ponies: Database) -> None
 
     made = [query["sql"] for query in asked if query["sql"].startswith("CREATE INDEX")]
     assert any(f'ON "integrity_undo_{run.id}_' in sql and sql.endswith("(unit)") for sql in made)
+
+
+def test_most_complete_takes_as_many_columns_as_a_table_can_have(ponies: Database) -> None:
+    twins(foaled=3)
+    wide: Any = SimpleNamespace(nullable_fields=("foaled",) * 1500)
+
+    assert Pony.all_objects.order_by(*MostComplete().order_by(wide))[0].pk == 2
