@@ -74,15 +74,11 @@ def _pairs(root: Stage, others: Sequence[Stage], *, using: str) -> list[SQL]:
     """Queries of pairs (a, b) of groups."""
     pairs = []
     for stage in others:
-        for one, two in combinations([reference.grp for reference in stage.references], 2):
-            pairs.append(
-                compose(
-                    "SELECT {one} AS a, {two} AS b FROM {stage} WHERE {one} <> {two}",
-                    one=one,
-                    two=two,
-                    stage=stage.name,
-                )
-            )
+        if len(stage.references) > 1:  # whose first group is the row's own
+            pairs += [
+                compose("SELECT grp AS a, {g} AS b FROM {stage} WHERE grp <> {g}", g=reference.grp, stage=stage.name)
+                for reference in stage.references
+            ]
         pairs.append(_heirs_of_other_groups(stage))
         pairs += [_several_groups_inside(stage, root, r, using=using) for r in stage.references if r.inside]
     for one_stage, other_stage in combinations((root, *others), 2):

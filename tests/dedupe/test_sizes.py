@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from integrity.dedupe import DedupeRule, MostComplete, make_plan, summarize_plan, undo_run
 from tests.databases import Database
-from tests.ponies.merging import ONE_NAME, merge, twins
+from tests.ponies.merging import ONE_NAME, merge, rows_of, twins
 from tests.ponies.models import Pony
 from tests.snapshots import snapshot
 
@@ -63,3 +64,19 @@ def test_most_complete_takes_as_many_columns_as_a_table_can_have(ponies: Databas
     wide: Any = SimpleNamespace(nullable_fields=("foaled",) * 1500)
 
     assert Pony.all_objects.order_by(*MostComplete().order_by(wide))[0].pk == 2
+
+
+@pytest.mark.slow
+def test_a_row_with_dozens_of_references_follows_with_all_of_them(ponies: Database) -> None:
+    first, second = twins()
+    names = [f"pony_{number}" for number in range(34)]
+    columns = ", ".join(f"{name} bigint REFERENCES ponies_pony" for name in names)
+    ponies.execute(f"CREATE TABLE ponies_crowd (id integer PRIMARY KEY, {columns})")
+    ponies.execute(f"INSERT INTO ponies_crowd VALUES (1{f', {second.pk}' * 34})")
+
+    run = merge(ONE_NAME)
+
+    assert run.clean
+    assert [row[name] for row in rows_of("ponies_crowd") for name in names] == [first.pk] * 34
+    assert undo_run(run.id, apps=apps, using="default").refused == ()
+    assert [row[name] for row in rows_of("ponies_crowd") for name in names] == [second.pk] * 34
