@@ -43,6 +43,10 @@ class Rows(Statements):
     hex_ids = False
     """Whether a UUID primary key is stored as 32 hexadecimal digits, so that its text form elsewhere differs."""
 
+    def as_stored(self, names: Sequence[str], *, of: str) -> SQL:
+        """A list of columns for people to look at, which the driver leaves as the database holds them if it can."""
+        return columns(names, of=of)
+
     @abstractmethod
     def must_convert(self, source: str, target: str) -> bool:
         """Whether a value of one column type has to be converted before it is compared with one of the other."""

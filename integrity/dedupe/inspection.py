@@ -124,7 +124,7 @@ def _reason_planned(rule: DedupeRule, reader: GroupReader, *, keep: str, apps: A
 
 def _members_of(target: Target, pk: Any) -> tuple[Query, int]:
     """The rows that share the key of one: position, size of the group, incomplete, same content, orders, columns."""
-    ranked, keyed = target.groups(), target.keyed_rows()
+    ranked, keyed, rows = target.groups(), target.keyed_rows(), get_rows(using=target.using)
     p, k = numbered("p", len(target.pk)), numbered("k", len(target.key.expressions))
     o = numbered("o", len(ranked.directions))
     sql = compose(
@@ -138,8 +138,8 @@ def _members_of(target: Target, pk: Any) -> tuple[Query, int]:
         ) AS m JOIN {table} AS t ON {same_row}
         WHERE m.pos <= %s ORDER BY m.pos
         """,
-        orders=columns(o, of="m"),
-        values=columns(target.columns, of="t"),
+        orders=rows.as_stored(o, of="m"),
+        values=rows.as_stored(target.columns, of="t"),
         rows=ranked.rows.sql,
         k=columns(k),
         keyed=keyed.sql,
@@ -156,15 +156,16 @@ def _members_of(target: Target, pk: Any) -> tuple[Query, int]:
 def _planned(target: Target, stored: Any, number: int) -> Query:
     """The rows of a plan's group: kind, size of the group, there, changed, primary key, columns."""
     root, _ = stages_of(stored)
+    rows = get_rows(using=target.using)
     sql = compose(
         """
         SELECT r.kind, COUNT(*) OVER (), t.{pk1} IS NOT NULL, {fp} <> r.fp, {p}, {values}
         FROM {stage} AS r LEFT JOIN {table} AS t ON {same_row} WHERE r.grp = %s ORDER BY r.pos LIMIT %s
         """,
         pk1=target.pk[0],
-        fp=get_rows(using=target.using).fingerprint(target.table, target.columns, alias="t"),
+        fp=rows.fingerprint(target.table, target.columns, alias="t"),
         p=columns(root.p, of="r"),
-        values=columns(target.columns, of="t"),
+        values=rows.as_stored(target.columns, of="t"),
         stage=root.name,
         table=target.table,
         same_row=on("t", target.pk, "r", root.p),

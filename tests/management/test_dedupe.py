@@ -386,6 +386,22 @@ def test_values_that_python_cannot_hold_are_shown_as_the_database_writes_them(
     ]
 
 
+def test_values_that_django_would_read_as_none_or_false_are_shown_as_sqlite_holds_them(
+    sqlite_ponies: Database, call: Call
+) -> None:
+    twins()
+    for n, column in enumerate(
+        ("datetime DEFAULT '99999-01-01'", "datetime DEFAULT 1577836800", "bool DEFAULT 'true'")
+    ):
+        sqlite_ponies.execute(f"ALTER TABLE ponies_pony ADD COLUMN odd_{n} {column}")
+
+    shown = call("dedupe", "--show", planned(call), "--group", "1", "--format", "json")
+
+    group = json.loads(shown.out)["group"]
+    values = dict(zip(group["columns"], group["members"][0]["values"], strict=True))
+    assert [values[f"odd_{n}"] for n in range(3)] == ["99999-01-01", "1577836800", "true"]
+
+
 def test_a_plan_is_exported_row_by_row(ponies: Database, call: Call, tmp_path: Path) -> None:
     herd(3)
     Pony.all_objects.create(pk=100, name="foal", sire_id=3)

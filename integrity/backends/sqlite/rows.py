@@ -94,6 +94,11 @@ class SQLiteRows(Rows):
         raw.create_function("integrity_fingerprint", -1, fingerprint, deterministic=True)
         raw.create_aggregate("integrity_digest", -1, _Sum)
 
+    def as_stored(self, names: Sequence[str], *, of: str) -> SQL:
+        # Django reads a column by its declared type: a time that it cannot parse would be None, 't' and 'true' False.
+        # With a plus it is an expression, which has none.
+        return joined(", ", (compose("+{of}.{name} AS {name}", of=of, name=name) for name in names))
+
     folds_names = True
     hex_ids = True
 
