@@ -326,6 +326,16 @@ def test_what_neither_database_can_hold_is_told_in_one_line(
     assert says in refused.err
 
 
+def test_a_sum_out_of_range_is_told_in_one_line(postgres_ponies: Database, call: Call) -> None:
+    twins()
+    postgres_ponies.execute("ALTER TABLE ponies_pony ALTER foaled TYPE real USING 3e38")
+
+    result = call("dedupe", "ponies.Pony", "--key", "name", "--merge", "foaled=sum")
+
+    assert (result.code, result.out) == (2, "")
+    assert re.search(r"out of range.* correct it, or leave its column out", result.err)
+
+
 def test_an_id_that_is_too_large_for_the_table_is_of_no_row(ponies: Database, call: Call) -> None:
     assert call("where_is", "9" * 23, "--table", "ponies_pony").code == 1
 

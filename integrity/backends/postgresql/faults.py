@@ -12,6 +12,7 @@ from integrity.backends.sql import relation
 
 INSUFFICIENT_PRIVILEGE = "42501"
 NO_OPERATION = {"42883", "42809", "42P22"}  # undefined function or operator, wrong object type, two collations
+_DATA = "22"  # a sum out of range, a division by zero, a text that is no number: in what a rule computes from rows
 UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
 _RAISED = "A trigger or function of this database says so: ask whoever made it."
@@ -47,6 +48,10 @@ def explain(error: Exception, connection: BaseDatabaseWrapper) -> Fault | None:
         )
     if state in _TOO_LONG:
         return Fault(message=f"{said} {_TOO_LONG[state]}", interrupted=True)
+    if state and state.startswith(_DATA):
+        return Fault(
+            message=f"{said} A value of some row is at fault: correct it, or leave its column out of the rule."
+        )
     return Fault(message=f"{said} {_ADVICE[state]}") if state in _ADVICE else None
 
 
