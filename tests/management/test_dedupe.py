@@ -370,6 +370,15 @@ def test_a_group_of_a_plan_is_shown_side_by_side(ponies: Database, call: Call) -
     assert "no group 7" in call("dedupe", "--show", str(plan["id"]), "--group", "7").err
 
 
+def test_a_large_group_is_shown_some_rows_at_a_time_beside_the_survivor(ponies: Database, call: Call) -> None:
+    Pony.all_objects.bulk_create(Pony(pk=number, name="Misty", code=f"code-{number:02}") for number in range(1, 31))
+
+    shown = call("dedupe", "--show", planned(call), "--group", "1")
+
+    assert all(f"code-{number:02}" in shown.out for number in range(1, 31))
+    assert shown.out.count("code-01") > 1
+
+
 def test_values_that_python_cannot_hold_are_shown_as_the_database_writes_them(
     postgres_ponies: Database, call: Call
 ) -> None:
