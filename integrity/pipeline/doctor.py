@@ -12,6 +12,7 @@ from typing import Final
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, as_value, compose
 from integrity.pipeline.jobs import command_for, job_queue
+from integrity.queue.advice import install_command
 from integrity.queue.install import require_installation
 from integrity.queue.keyed import has_key
 from integrity.queue.names import archive_table, queue_table
@@ -190,7 +191,7 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
         yield Mistake(
             id="queue.index",
             message=f"Queue {queue} has no unique index on {', '.join(key)}: jobs are sent twice, or sought for long.",
-            hint=f"Run: manage.py install_pgmq --queue '{queue}'.",
+            hint=f"Run: {install_command(using=using, queue=repr(queue))}.",
         )
 
 

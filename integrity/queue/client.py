@@ -13,6 +13,7 @@ from integrity.backends import Rows, get_rows
 from integrity.backends.sql import SQL, as_value, compose
 from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
+from integrity.queue.advice import install_command
 from integrity.queue.leases import Lease
 from integrity.queue.message import Message, decoded, json_text
 from integrity.queue.names import archive_table, checked_name, queue_table
@@ -73,7 +74,8 @@ class Queue:
         """
         require_postgresql(what="The queue", using=self.using)
         if not self.exists():
-            raise QueueMissing(f"There is no queue {self.name!r}. Run: manage.py install_pgmq --queue {self.name}.")
+            command = install_command(using=self.using, queue=self.name)
+            raise QueueMissing(f"There is no queue {self.name!r}. Run: {command}.")
 
     def send(self, message: Any, *, headers: Mapping[str, Any] | None = None, delay: timedelta = timedelta(0)) -> int:
         """Send one message and return its ``msg_id``.

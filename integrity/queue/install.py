@@ -18,6 +18,7 @@ from integrity.backends.extensions import create_extension
 from integrity.backends.sql import SQL
 from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
+from integrity.queue.advice import install_command
 
 OLDEST = (1, 5)  # the first version whose messages have headers
 _DUPLICATE = ("42723", "42P07", "42710")  # function, table, type or other object
@@ -82,7 +83,7 @@ def require_installation(*, using: str) -> Installation:
     """
     found = find_installation(using=using)
     if found is None:
-        raise PgmqMissing("This database has no PGMQ. Run: manage.py install_pgmq.")
+        raise PgmqMissing(f"This database has no PGMQ. Run: {install_command(using=using)}.")
     return found
 
 

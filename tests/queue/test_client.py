@@ -9,10 +9,11 @@ from datetime import timedelta
 import asyncpg
 import psycopg
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from integrity.backends.sql import compose
-from integrity.queue import LeasedQueue, Queue, QueueMissing, Return, UnsendableMessage
+from integrity.queue import LeasedQueue, PgmqMissing, Queue, QueueMissing, Return, UnsendableMessage
+from integrity.queue.install import require_installation
 from tests.databases import Database
 
 MINUTE = timedelta(minutes=1)
@@ -141,6 +142,18 @@ def test_headers_of_any_shape_are_read_and_end_with_an_outcome(queue: LeasedQueu
 def test_a_queue_that_is_not_there_says_so(queue: LeasedQueue) -> None:
     with pytest.raises(QueueMissing, match="install_pgmq --queue nowhere"):
         Queue(name="nowhere").require()
+
+
+def test_what_to_run_names_the_database_where_it_is_not_the_usual_one(postgres_database: Database) -> None:
+    connections.databases["other"] = connections.databases["default"]
+    try:
+        with pytest.raises(PgmqMissing, match=r"Run: manage.py install_pgmq --database other\."):
+            require_installation(using="other")
+        with pytest.raises(QueueMissing, match=r"Run: manage.py install_pgmq --queue nowhere --database other\."):
+            Queue(name="nowhere", using="other").require()
+    finally:
+        connections["other"].close()
+        del connections["other"], connections.databases["other"]
 
 
 def test_a_dropped_queue_is_gone(queue: LeasedQueue) -> None:

@@ -1,0 +1,11 @@
+"""What to type next, as messages say it."""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS
+
+
+def install_command(*, using: str, queue: str = "") -> str:
+    """The command that installs what is missing: ``manage.py install_pgmq --queue jobs --database other``."""
+    named = f" --queue {queue}" if queue else ""
+    return "manage.py install_pgmq" + named + (f" --database {using}" if using != DEFAULT_DB_ALIAS else "")
