@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from django.apps import apps
 from django.core.management import call_command
+from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
 from tests.commands import CommandResult, run_command
@@ -18,6 +19,9 @@ from tests.standing import emptied
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgres)
 SQLITE = pytest.param("sqlite", marks=pytest.mark.sqlite)
 BOTH = [POSTGRESQL, SQLITE]
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of the code's
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
