@@ -92,10 +92,10 @@ class AddUniqueConstraintOnline(AddConstraint):
             if site is None:
                 return
             if site.only_print:
-                if self._removal:
+                script = get_unique(using=site.using).script(model=model, constraint=self.constraint)
+                if script and self._removal:
                     schema_editor.collected_sql.append(f"-- before that, {self._removal}")
-                unique = get_unique(using=site.using)
-                schema_editor.collected_sql.extend(unique.script(model=model, constraint=self.constraint))
+                schema_editor.collected_sql.extend(script or ("-- nothing: this database has no such constraint",))
                 return
             self._add(site)
 

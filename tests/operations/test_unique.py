@@ -223,6 +223,17 @@ def test_sqlmigrate_prints_the_statements_and_touches_nothing(database: Database
     assert (len(ids()), names()) == (6, [])
 
 
+def test_sqlmigrate_promises_nothing_where_the_database_has_no_such_constraint(sqlite_database: Database) -> None:
+    make_table()
+
+    printed = add(
+        constraint=UniqueConstraint(fields=["isbn", "shelf"], name="late", deferrable=Deferrable.DEFERRED)
+    ).sql()
+
+    assert "-- nothing: this database has no such constraint" in printed
+    assert "-- before that" not in printed
+
+
 def test_a_rule_with_another_key_is_refused_when_it_is_written() -> None:
     with pytest.raises(InvalidRule, match="not that of"):
         AddUniqueConstraintOnline("book", UniqueConstraint(fields=["isbn"], name="by_isbn"), rule=KEEP_OLDEST)
