@@ -30,11 +30,12 @@ from __future__ import annotations
 
 from integrity.pipeline.breaker import BreakerOpen
 from integrity.pipeline.chunking import Chunker, InvalidChunker, Paragraphs
+from integrity.pipeline.content import InvalidText
 from integrity.pipeline.dead import Redriven, open_letters, redrive
 from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.jobs import QueueElsewhere, job_queue
 from integrity.pipeline.orphans import Orphan, count_orphans, find_orphans, purge_orphans
-from integrity.pipeline.process import InvalidText, Processed, UnknownFile, cancel_jobs, delete_file, process_file
+from integrity.pipeline.process import Processed, UnknownFile, cancel_jobs, delete_file, process_file
 from integrity.pipeline.reconcile import reconcile
 from integrity.pipeline.retention import Removed, remove_old
 from integrity.pipeline.search import Hit, InvalidSearch, SearchUnavailable, search

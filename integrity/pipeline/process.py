@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from integrity.exceptions import IntegrityAppError
 from integrity.models import CourseFile, DeadLetter, FileState
 from integrity.models.fields import uuid7
 from integrity.pipeline.chunking import Chunker, Paragraphs
+from integrity.pipeline.content import InvalidText, content_hash, pieces_of
 from integrity.pipeline.jobs import JOB_TYPE, queue_beside
 from integrity.pipeline.providers import default_model, is_name
 from integrity.pipeline.serving import serve_locked
@@ -26,16 +25,11 @@ from integrity.pipeline.states import lock_to_change
 from integrity.queue import KeyedQueue, notify
 from integrity.signals import pipeline_step
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 PATIENCE: Final = timedelta(seconds=30)  # for a lock: a version of 10,000 chunks takes about a second
 
 
 class UnknownFile(IntegrityAppError):
     """There is no such file."""
-
-
-class InvalidText(IntegrityAppError, ValueError):
-    """A text that PostgreSQL cannot store, a model that there cannot be, or not exactly one of text and chunks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +69,7 @@ def process_file(
         UnknownFile: ``course_files`` has no such row.
     """
     chunker = chunker or Paragraphs()
-    if (text is None) == (chunks is None) or isinstance(chunks, str):
-        raise InvalidText("Give either text, or chunks as a list of texts.")
-    pieces = chunker.split(text) if text is not None else list(chunks or ())
-    _require_storable(pieces, file=file)
+    pieces = pieces_of(text, chunks, chunker=chunker, file=file)
     model = model or default_model()
     if not is_name(model):
         raise InvalidText(
@@ -129,15 +120,6 @@ def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
         return cancelled
 
 
-def content_hash(pieces: Sequence[str], *, chunker: str, model: str) -> str:
-    """Fingerprint all that a version is made of; the lengths keep ``["ab"]`` and ``["a", "b"]`` apart."""
-    digest = sha256(f"{chunker}\n{model}\n".encode())
-    for piece in pieces:
-        data = piece.encode()
-        digest.update(f"{len(data)}\n".encode() + data)
-    return digest.hexdigest()
-
-
 def replace_version(
     state: FileState, pieces: Sequence[str], *, model: str, digest: str, queue: KeyedQueue
 ) -> Processed:
@@ -186,15 +168,6 @@ def enqueue_missing(files: Sequence[UUID], *, queue: KeyedQueue, among: Sequence
         ORDER BY c.file_id, c.chunk_index
     """)
     return len(queue.send_missing(wanted, (JOB_TYPE, list(files), None if among is None else list(among))))
-
-
-def _require_storable(pieces: Sequence[str], *, file: UUID) -> None:
-    for piece in pieces:
-        if "\x00" in piece or (not piece.isascii() and _SURROGATE.search(piece)):
-            raise InvalidText(
-                f"The text of file {file} holds a NUL character or half a surrogate pair, which PostgreSQL cannot "
-                "store: remove it."
-            )
 
 
 def _require_file(file: UUID, *, using: str) -> None:
