@@ -12,12 +12,13 @@ from collections import Counter
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import Rows, in_span
-from integrity.backends.sql import SQL, coalesce, columns, compose, identifier, joined, numbered, on
+from integrity.backends.sql import SQL, compose, on
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.pointing import points_at_staged
-from integrity.dedupe.quarantine import FILLED, REPOINTED, survivor_columns
+from integrity.dedupe.quarantine import survivor_columns
 from integrity.dedupe.rechecks import Recheck, Span
 from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.repointing import Repointer
 from integrity.dedupe.sides import SideTables
 from integrity.dedupe.stages import Stage, StagedReference, application_order
 from integrity.dedupe.target import Target
@@ -48,6 +49,7 @@ class Resolver:
         self.sides = sides
         self.refusals = refusals_of(root)
         self.rows: Rows = get_rows(using=target.using)
+        self.repointer = Repointer(run=run, refusals=self.refusals, sides=sides, rows=self.rows)
         order = application_order(root, stages)
         children, self.fills = order[: order.index(root)], order[order.index(root) + 1 :]
         """``fills`` are stages that fill fields of survivors, when the redundant rows are gone."""
@@ -163,63 +165,10 @@ class Resolver:
         )
 
     def _repoint(self, stage: Stage, span: Span) -> int:
-        """Move a stage's references to the survivors, keeping the old values."""
-        values: dict[str, list[str]] = {}
-        for reference in stage.references:
-            for column, new in zip(reference.columns, reference.new, strict=True):
-                values.setdefault(column, []).append(new)
-        for column, news in values.items():
-            self._note_changes(stage, column, news, span)
-        moved = self.rows.execute(
-            compose(
-                "UPDATE {table} AS t SET {values} FROM {stage} AS r "
-                "WHERE {same} AND r.action = 'repoint' AND {in_span}",
-                table=stage.table,
-                stage=stage.name,
-                values=joined(
-                    ", ",
-                    (
-                        f"{identifier(column)} = " + coalesce(*(f"r.{new}" for new in news), f"t.{identifier(column)}")
-                        for column, news in values.items()
-                    ),
-                ),
-                same=on("t", stage.pk, "r", stage.p),
-                in_span=in_span(self.refusals),
-            ),
-            span,
-        )
+        """Move a stage's references to the survivors, or fill fields of these, and see that all was done."""
+        moved = self.repointer.repoint(stage, span)
         self._expect(moved, self._planned(stage, "repoint", span), f"references of {stage.table} moved")
         return moved
-
-    def _note_changes(self, stage: Stage, column: str, news: list[str], span: Span) -> None:
-        new = coalesce(*(f"r.{n}" for n in news))
-        after = joined(", ", (self._key_after(stage, own, p) for own, p in zip(stage.pk, stage.p, strict=True)))
-        self.rows.execute(
-            compose(
-                """
-                INSERT INTO {changes} ({pk}, integrity_run, integrity_unit, integrity_group, old, new, integrity_at)
-                SELECT {after}, {run}, r.unit, r.grp, t.{column}, {new}, CURRENT_TIMESTAMP
-                FROM {table} AS t JOIN {stage} AS r ON {same}
-                WHERE r.action = 'repoint' AND {new} IS NOT NULL AND {in_span}
-                """,
-                changes=self.sides.changes[(stage.table, column, FILLED if stage.fills else REPOINTED)],
-                pk=columns(numbered("pk", len(stage.pk))),
-                after=after,
-                run=SQL(str(int(self.run))),
-                column=column,
-                new=new,
-                table=stage.table,
-                stage=stage.name,
-                same=on("t", stage.pk, "r", stage.p),
-                in_span=in_span(self.refusals),
-            ),
-            span,
-        )
-
-    def _key_after(self, stage: Stage, own: str, p: str) -> SQL:
-        """A primary key that is itself a reference changes with it; the books speak of the row as it is after."""
-        news = [n for r in stage.references for c, n in zip(r.columns, r.new, strict=True) if c == own]
-        return coalesce(*(f"r.{n}" for n in news), f"r.{p}")
 
     def _planned(self, stage: Stage, action: str, span: Span) -> int:
         return int(

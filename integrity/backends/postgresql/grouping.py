@@ -1,0 +1,77 @@
+"""Finding and staging groups: rows whose key is repeated are picked out by a hash of it, which is read in parallel."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, transaction
+
+from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
+from integrity.backends.postgresql.settings import settings
+from integrity.backends.ranking import GroupQuery, ranked_select
+from integrity.backends.rows import Rows
+from integrity.backends.sql import SQL, compose
+from integrity.backends.statements import Query
+
+
+class PostgreSQLGroups(Rows):
+    """What a plan asks of all rows of a table."""
+
+    def create_as(self, name: str, query: Query) -> None:
+        super().create_as(name, query)
+        # Without it, a publication FOR ALL TABLES refuses every UPDATE and DELETE of a table that has no primary key.
+        self.execute(compose("ALTER TABLE {name} REPLICA IDENTITY FULL", name=name))
+
+    def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
+        if not self._hashes_key(keys, key_count):
+            return super().count_groups(keys, key_count=key_count)
+        with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
+            hashes = repeated_hashes(keys, key_count)
+            repeated = compose(
+                """
+                WITH hashes AS MATERIALIZED ({hashes})
+                SELECT r.* FROM ({keys}) AS r WHERE {key_hash} IN (SELECT h FROM hashes)
+                """,
+                hashes=hashes.sql,
+                keys=keys.sql,
+                key_hash=key_hash(key_count),
+            )
+            query = Query(sql=repeated, params=hashes.params + keys.params)
+            return super().count_groups(query, key_count=key_count)
+
+    def _hashes_key(self, keys: Query, key_count: int) -> bool:
+        """Whether every part of the key can be hashed; money, bit, tsvector and vector cannot and are only sorted."""
+        no_row = compose(
+            "SELECT {key_hash} FROM (SELECT 1) AS one LEFT JOIN ({keys}) AS k ON FALSE",
+            key_hash=key_hash(key_count),
+            keys=keys.sql,
+        )
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                self.fetch(no_row, keys.params)
+        except DatabaseError:
+            return False
+        return True
+
+    def stage_groups(self, name: str, query: GroupQuery) -> None:
+        with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
+            if self._hashes_key(query.keys, query.key_count):
+                self._stage_by_hash(name, query)
+            else:
+                self.create_as(name, Query(sql=ranked_select(query, source=query.rows.sql), params=query.rows.params))
+
+    def _stage_by_hash(self, name: str, query: GroupQuery) -> None:
+        hashes = f"{name}_hashes"
+        self.create_as(hashes, repeated_hashes(query.keys, query.key_count))
+        self.analyze(hashes)
+        # Unlike a WITH query, all workers can read it: now they share the scan.
+        self.execute(SQL("SET LOCAL min_parallel_table_scan_size TO DEFAULT"))
+        source = compose(
+            "SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM {hashes})",
+            rows=query.rows.sql,
+            key_hash=key_hash(query.key_count),
+            hashes=hashes,
+        )
+        self.create_as(name, Query(sql=ranked_select(query, source=source), params=query.rows.params))
+        self.drop(hashes)
+
+    def analyze(self, name: str) -> None:
+        self.execute(compose("ANALYZE {name}", name=name))
