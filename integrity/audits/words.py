@@ -17,4 +17,4 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 def key_in_words(target: Target) -> str:
     """Return the key's columns, or its expressions, separated by commas."""
-    return ", ".join(target.key_columns) or ", ".join(map(str, target.key.expressions))
+    return ", ".join(target.key_columns) or ", ".join(target.key.parts)

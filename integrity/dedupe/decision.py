@@ -52,7 +52,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     batches = ceil(counts["groups"] / FIRST_SIZE)
     return Decision(
         document={
-            "key": [str(getattr(e, "name", e)) for e in target.key.expressions],
+            "key": list(target.key.parts),
             "keep": target.why,
             "root": root.to_json(),
             "stages": [stage.to_json() for stage in stages],

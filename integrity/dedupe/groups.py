@@ -112,7 +112,7 @@ class GroupReader:
             rule=target.rule.name,
             database=target.using,
             table=target.table,
-            key=tuple(str(getattr(expression, "name", expression)) for expression in target.key.expressions),
+            key=target.key.parts,
             columns=target.columns,
             differing=frozenset(self.differing),
             members=tuple(self.members),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,6 +28,8 @@ DISTINCT: Final = "distinct"
 EQUAL: Final = "equal"
 NULLS: Final = (DISTINCT, EQUAL)
 """Whether rows with NULL in their key are all different, as databases have it, or share it."""
+
+_FIELD = re.compile(r"\bF\((\w+)\)")  # as Django prints it
 
 MERGES: Final = ("first-not-null", "max", "min", "sum", "latest")
 """How a field of the survivor may be filled from the whole group."""
@@ -129,6 +132,11 @@ class Key:
     """The field names, where the key is made of plain fields only; else empty."""
     condition: Q | None
     nulls_distinct: bool
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Each part in words: a field's name, or an expression such as ``Lower(email)``."""
+        return tuple(_FIELD.sub(r"\1", str(expression)) for expression in self.expressions)
 
     @classmethod
     def of_rule(cls, rule: DedupeRule, model: Any) -> Key:
