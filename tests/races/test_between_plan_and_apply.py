@@ -11,6 +11,8 @@ from tests.ponies.merging import quarantined, rows_of
 from tests.races.conftest import NAMES
 from tests.snapshots import Snapshot, snapshot
 
+pytestmark = pytest.mark.slow
+
 NOTE = "INSERT INTO ponies_secretnote (id, pony_id, text) VALUES (9, 4, 'mine')"
 LOOSE = "INSERT INTO ponies_loosenote (id, pony_id, text) VALUES (9, 4, 'mine')"
 MEMBER = "INSERT INTO ponies_pony (id, name, gone) VALUES (9, 'pair 2', false)"

@@ -17,6 +17,8 @@ from tests.races.conftest import NAMES
 from tests.races.writers import ISOLATIONS, Writer, at_step
 from tests.snapshots import snapshot
 
+pytestmark = pytest.mark.slow
+
 STEPS = ["locked", "children", "removed", "verified"]
 OpenWriter = Callable[[psycopg.IsolationLevel], Writer]
 READ_COMMITTED, REPEATABLE_READ = ISOLATIONS

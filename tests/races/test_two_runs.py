@@ -31,6 +31,8 @@ from tests.races.writers import at_step
 from tests.snapshots import snapshot
 from tests.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow
+
 NAMES_AND_FATES = DedupeRule(model="ponies.Pony", fields=("name", "gone"), name="one pony per name and fate")
 """Another rule on the same table."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
 from django.db import connection
 
 from integrity.backends import get_catalogue
@@ -12,6 +13,9 @@ from tests.operations.owners import FILES
 from tests.snapshots import snapshot
 from tests.stories.conftest import Owned
 from tests.stories.telling import Call, assert_refused, column, indexes, migrate, put, undo_everything, unique_keys
+
+pytestmark = pytest.mark.slow
+
 
 NEW_COLUMNS = {"version", "is_active", "archived_at"}
 

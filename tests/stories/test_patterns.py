@@ -16,6 +16,8 @@ from tests.snapshots import snapshot
 from tests.stories.conftest import Owned
 from tests.stories.telling import Call, assert_refused, column, indexes, migrate, put, undo_everything, unique_keys
 
+pytestmark = pytest.mark.slow
+
 TABLE = "pattern_quality_metrics"
 PATTERN, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 

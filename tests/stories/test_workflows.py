@@ -5,9 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.snapshots import snapshot
 from tests.stories.conftest import Owned
 from tests.stories.telling import Call, assert_refused, column, indexes, migrate, put, undo_everything
+
+pytestmark = pytest.mark.slow
+
 
 TABLE = "workflow_executions"
 SQL = """

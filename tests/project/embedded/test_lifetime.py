@@ -11,7 +11,7 @@ import pytest
 from tests.project.embedded.checkouts import Checkout, gone, keeper_of, kill, processes_of
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 def test_two_commands_share_one_server_which_ends_after_the_last(checkout: Checkout) -> None:

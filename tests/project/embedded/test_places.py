@@ -16,7 +16,7 @@ from project.embedded.folders import LONGEST_SOCKET_PATH
 from tests.project.embedded.checkouts import Checkout, copied_checkout, fallback_folder, gone, processes_of, python_for
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another account")
 
