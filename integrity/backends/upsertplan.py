@@ -28,6 +28,8 @@ class UpsertPlan:
     """Whether a row can be outside the constraint: a NULL in its key, or a condition that it does not meet."""
     compared: tuple[str, ...]
     """Columns that an existing row gets, if one of them differs."""
+    coalesced: frozenset[str]
+    """Those of them in which a NULL that is brought leaves the existing value."""
     touched: tuple[str, ...]
     """Columns that it then gets too."""
     newer: str | None
@@ -38,6 +40,11 @@ class UpsertPlan:
     def k(self) -> tuple[str, ...]:
         """Names for the key's parts in a sub-select."""
         return tuple(f"integrity_k{n}" for n in range(1, len(self.key) + 1))
+
+    def given(self, column: str) -> SQL:
+        """What an existing row gets in a column."""
+        template = "COALESCE(excluded.{c}, {t}.{c})" if column in self.coalesced else "excluded.{c}"
+        return compose(template, c=column, t=self.table)
 
     @property
     def newest_first(self) -> SQL:

@@ -34,7 +34,7 @@ class Upserts(ABC):
 
     @abstractmethod
     def differs(self, plan: UpsertPlan) -> SQL:
-        """Whether ``plan.compared`` of the existing row and of ``excluded`` differ, in whatever types they have."""
+        """Whether ``plan.compared`` of the existing row and what is given differ, in whatever types they have."""
 
     @abstractmethod
     def winners(self, plan: UpsertPlan, source: Query) -> SQL:
@@ -136,7 +136,7 @@ class Upserts(ABC):
     def _assignments(self, plan: UpsertPlan) -> SQL:
         # With nothing to change the row is still locked, so that the look-up finds it as it was.
         names = (*plan.compared, *plan.touched) or plan.columns[:1]
-        return joined(", ", (compose("{name} = excluded.{name}", name=name) for name in names))
+        return joined(", ", (compose("{name} = {given}", name=name, given=plan.given(name)) for name in names))
 
     def _when(self, plan: UpsertPlan) -> SQL:
         if not plan.compared:

@@ -1,7 +1,8 @@
 """Store computed embeddings: one for each invocation and embedding model, complete from its first moment.
 
 Compute first, then write: no placeholder is ever committed, so there is nothing that a crash could leave behind. A
-placeholder of an older writer, or a vector of the wrong length, is completed; a finished row is never touched.
+placeholder of an older writer, or a vector of the wrong length, is completed, and keeps its dates where none are
+given; a finished row is never touched.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def store_embeddings(
         model=Embedding,
         rows=map(vars, embeddings),
         constraint="unique_invocation_embedding_model",
+        coalesce=("started_at", "completed_at"),
         overwrite=Q(vector__isnull=True) | ~Q(Exact(Length("vector"), _DIMENSIONS * STORED.itemsize)),
         check=_require_direction,
         on_error=on_error,

@@ -119,6 +119,7 @@ def make_plan(
     *,
     shape: Shape,
     update: Sequence[str] | None,
+    coalesce: Sequence[str],
     newer_wins: str | None,
     overwrite: Q | None,
     using: str,
@@ -126,7 +127,7 @@ def make_plan(
     """Compose what an upsert of rows of one shape does on a database.
 
     Raises:
-        InvalidUpsert: ``update``, ``newer_wins`` or the target name what the rows do not bring.
+        InvalidUpsert: ``update``, ``coalesce``, ``newer_wins`` or the target name what the rows do not bring.
     """
     model, connection = target.model, connections[using]
     if missing := [field.name for field in target.needed if field not in shape.fields]:
@@ -135,7 +136,7 @@ def make_plan(
             "bring. Bring it in each row, or name a constraint over fields that rows can bring."
         )
     fields = {name: field for field in shape.brought for name in (field.name, field.attname)}
-    for name in (*(update or ()), *([newer_wins] if newer_wins else [])):
+    for name in (*(update or ()), *coalesce, *([newer_wins] if newer_wins else [])):
         if name not in fields:
             raise InvalidUpsert(f"{model._meta.label}: the rows bring no {name!r}, which was to be written.")
     if update is None:
@@ -155,6 +156,7 @@ def make_plan(
         nulls_distinct=target.nulls_distinct,
         may_lack_key=_may_lack_key(target),
         compared=tuple(compared),
+        coalesced=frozenset(column_of(fields[name]) for name in coalesce),
         touched=tuple(map(column_of, shape.touched)),
         newer=newer,
         overwrite=condition_sql(overwrite, model=model, connection=connection, qualified=True) if overwrite else None,

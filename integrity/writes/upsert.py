@@ -26,6 +26,7 @@ def upsert(
     constraint: models.UniqueConstraint | str | None = None,
     unique_fields: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
+    coalesce: Sequence[str] = (),
     touch: Mapping[str, Any] | None = None,
     newer_wins: str | None = None,
     overwrite: models.Q | None = None,
@@ -46,6 +47,7 @@ def upsert(
         constraint: the UniqueConstraint that tells which row is meant, itself or by the name that the model has; or
         unique_fields: the fields of one.
         update: which fields an existing row gets; default: all that the rows bring. ``()`` leaves it as it is.
+        coalesce: those in which None says nothing: what an existing row has there, it keeps.
         touch: values that an existing row gets only if something else is changed, and a new row always; of fields
             that the rows do not bring.
         newer_wins: a field. An existing row is overwritten by a newer one only; NULL is older than anything.
@@ -69,6 +71,7 @@ def upsert(
         constraint=constraint,
         unique_fields=unique_fields,
         update=update,
+        coalesce=coalesce,
         touch=touch,
         newer_wins=newer_wins,
         overwrite=overwrite,
@@ -87,6 +90,7 @@ def upsert_chunks(
     constraint: models.UniqueConstraint | str | None = None,
     unique_fields: Sequence[str] | None = None,
     update: Sequence[str] | None = None,
+    coalesce: Sequence[str] = (),
     touch: Mapping[str, Any] | None = None,
     newer_wins: str | None = None,
     overwrite: models.Q | None = None,
@@ -112,7 +116,9 @@ def upsert_chunks(
         return
     require_safe_ids(model, using=using)
     shape = shape_of(first, model=model, touch=touch or {}, needed=target.needed, check=check, using=using)
-    plan = make_plan(target, shape=shape, update=update, newer_wins=newer_wins, overwrite=overwrite, using=using)
+    plan = make_plan(
+        target, shape=shape, update=update, coalesce=coalesce, newer_wins=newer_wins, overwrite=overwrite, using=using
+    )
     writer = Writer(target=target, shape=shape, plan=plan, isolate=on_error == "isolate", using=using)
     numbered = enumerate(chain([first], incoming))
     while chunk := list(islice(numbered, chunk_size)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_an_incomplete_row_is_completed_and_keeps_its_id(database: Database, len
 
     assert result.updated == (placeholder.pk,)
     assert np.array_equal(Embedding.objects.get().vector, VECTOR)
+
+
+def test_a_placeholder_keeps_the_dates_that_are_known_where_none_are_given(database: Database) -> None:
+    began, done = datetime(2026, 1, 1), datetime(2026, 1, 2)
+    invocation = an_invocation()
+    Embedding.objects.create(invocation=invocation, embedding_model="nomic", vector=None, started_at=began)
+
+    store_embeddings(
+        embeddings=[
+            NewEmbedding(invocation_id=invocation.pk, embedding_model="nomic", vector=VECTOR, completed_at=done)
+        ]
+    )
+
+    assert Embedding.objects.values_list("started_at", "completed_at").get() == (began, done)
 
 
 def test_each_embedding_model_has_its_own(database: Database) -> None:

@@ -73,6 +73,22 @@ def test_the_last_row_of_a_key_in_a_batch_wins_and_the_others_are_folded(databas
 
 
 @pytest.mark.parametrize("many", [1, MANY])
+def test_where_none_says_nothing_the_existing_value_stays_and_makes_no_change(database: Database, many: int) -> None:
+    book = a_model_of_books(BY_ISBN)
+
+    def write(title: str, seen: datetime | None) -> dict[str, int]:
+        rows = [{"isbn": str(n), "title": title, "seen": seen} for n in range(many)]
+        return counts(upsert(model=book, rows=rows, constraint="one_isbn", coalesce=["seen"]))
+
+    assert write("A", NOON) == {"inserted": many}
+    assert write("A", None) == {"unchanged": many}
+    assert write("B", None) == {"updated": many}
+    assert set(book.objects.values_list("title", "seen")) == {("B", NOON)}
+    assert write("B", NOON + HOUR) == {"updated": many}
+    assert set(book.objects.values_list("seen", flat=True)) == {NOON + HOUR}
+
+
+@pytest.mark.parametrize("many", [1, MANY])
 def test_an_older_row_never_overwrites_a_newer_one(database: Database, many: int) -> None:
     book = a_model_of_books(BY_ISBN)
 
@@ -445,6 +461,7 @@ def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Databa
         ({"unique_fields": ["id"]}, "id tells rows apart by id, which the rows do not bring"),
         ({"constraint": "one_isbn", "update": ["edition"]}, "bring no 'edition'"),
         ({"constraint": "one_isbn", "newer_wins": "seen"}, "bring no 'seen'"),
+        ({"constraint": "one_isbn", "coalesce": ["seen"]}, "bring no 'seen'"),
         ({"constraint": "one_isbn", "update": ["changed"]}, "bring no 'changed'"),
         ({"constraint": "one_isbn", "newer_wins": "changed"}, "bring no 'changed'"),
         ({"constraint": "one_isbn", "touch": {"edition": 7}, "update": ["edition"]}, "bring no 'edition'"),

@@ -71,7 +71,7 @@ class PostgreSQLUpserts(Upserts):
         return compose(
             "ROW({own})::record *<> ROW({new})::record",
             own=columns(plan.compared, of=plan.table),
-            new=columns(plan.compared, of="excluded"),
+            new=joined(", ", map(plan.given, plan.compared)),
         )
 
     @contextmanager

@@ -51,7 +51,7 @@ class SQLiteUpserts(Upserts):
     def differs(self, plan: UpsertPlan) -> SQL:
         return joined(
             " OR ",
-            (compose("excluded.{c} IS NOT {t}.{c}", c=name, t=plan.table) for name in plan.compared),
+            (compose("{new} IS NOT {t}.{c}", new=plan.given(name), c=name, t=plan.table) for name in plan.compared),
         )
 
     @contextmanager
