@@ -41,7 +41,7 @@ class Restorer:
         self._point_back([kept for kept in self.checks.fills if not kept.blocked], span)
         self.rows.defer_constraints()
         for table in self.tables:
-            changes = [kept for kept in self.checks.changes if kept.table == table and not kept.blocked]
+            changes = self._changes_of(table)
             if table not in self.rows_first:
                 done["repointed"] += self._point_back(changes, span)
             for kept in self.checks.quarantines:
@@ -55,6 +55,16 @@ class Restorer:
                 self._forget(kept, span)
         self.rows.check_constraints_now()
         return done
+
+    def planned(self, span: Span) -> Counter[str]:
+        """What ``restore`` would count."""
+        return Counter(
+            restored=sum(self._count(kept, span) for kept in self.checks.quarantines),
+            repointed=sum(self._count_changed(self._changes_of(table), span) for table in self.tables),
+        )
+
+    def _changes_of(self, table: str) -> list[Kept]:
+        return [kept for kept in self.checks.changes if kept.table == table and not kept.blocked]
 
     def _put_back(self, kept: Kept, span: Span) -> int:
         restored = self.rows.restore(
@@ -74,7 +84,7 @@ class Restorer:
         before, after = (self.rows.fingerprint(kept.table, names, alias=alias) for alias in "qt")
         if self._any_came_back(kept, span, compose("{after} <> {before}", after=after, before=before)):
             raise Unlike(f"a trigger of {kept.table} changes its row while it comes back; disable it for the undo")
-        return self._expect(kept, restored, self.count(kept, span))
+        return self._expect(kept, restored, self._count(kept, span))
 
     def _any_came_back(self, kept: Kept, span: Span, otherwise: SQL) -> bool:
         """Whether any row, ``t``, is back otherwise than it was kept, ``q``."""
@@ -89,7 +99,7 @@ class Restorer:
         return bool(self.rows.fetch(query, (self.run, *span)))
 
     def _point_back(self, changes: Sequence[Kept], span: Span) -> int:
-        """Give rows of one table their values back, of all columns at once; return how many values.
+        """Give rows of one table their values back, of all columns at once; return how many rows.
 
         One by one, a row would be halfway between two states: against a check or a foreign key of several columns,
         or under another primary key than the next column's change knows.
@@ -97,7 +107,6 @@ class Restorer:
         if not changes:
             return 0
         kept, before = changes[0], self._values_before(changes)
-        params = (self.run, *span) * len(changes)
         moved = self.rows.execute(
             compose(
                 "UPDATE {table} AS t SET {values} FROM ({before}) AS k WHERE k.place = 1 AND {same}",
@@ -106,13 +115,9 @@ class Restorer:
                 before=before,
                 same=on("t", kept.pk, "k", kept.change_pk),
             ),
-            params,
+            (self.run, *span) * len(changes),
         )
-        planned = self.rows.value(
-            compose("SELECT COUNT(*) FROM ({before}) AS k WHERE k.place = 1", before=before), params
-        )
-        self._expect(kept, moved, int(planned))
-        return sum(self.count(change, span) for change in changes)
+        return self._expect(kept, moved, self._count_changed(changes, span))
 
     def _values_before(self, changes: Sequence[Kept]) -> SQL:
         """A query of the changed rows' keys, each at ``place`` 1 once, with ``old<n>`` where ``has<n>`` is 0."""
@@ -164,7 +169,27 @@ class Restorer:
             )
         return done
 
-    def count(self, kept: Kept, span: Span) -> int:
+    def _count_changed(self, changes: Sequence[Kept], span: Span) -> int:
+        """How many rows of one table have a value to get back."""
+        if not changes:
+            return 0
+        rows = joined(
+            " UNION ",
+            (
+                compose(
+                    "SELECT {pk} FROM {name} AS q WHERE {of_span}",
+                    pk=columns(change.change_pk, of="q"),
+                    name=change.name,
+                    of_span=self.checks.of_span("q"),
+                )
+                for change in changes
+            ),
+        )
+        return int(
+            self.rows.value(compose("SELECT COUNT(*) FROM ({rows}) AS r", rows=rows), (self.run, *span) * len(changes))
+        )
+
+    def _count(self, kept: Kept, span: Span) -> int:
         """How many rows a side table holds of a span, those of refused units left out."""
         query = compose(
             "SELECT COUNT(*) FROM {name} AS q WHERE {of_span}", name=kept.name, of_span=self.checks.of_span("q")

@@ -133,6 +133,7 @@ class RunSummary:
     removed: int
     """Rows of the rule's table that it moved to quarantine."""
     repointed: int
+    """Rows that reference survivors since, in one column or several."""
     collisions: int
     """Rows of other tables that it moved to quarantine."""
     batches: int
@@ -160,7 +161,7 @@ class UndoSummary:
     restored: int
     """Rows moved back from quarantine, of all tables."""
     repointed: int
-    """References that point where they pointed before."""
+    """Rows that point where they pointed before, in one column or several."""
     refused: tuple[Refusal, ...]
     kept: tuple[str, ...] = ()
     """What came back otherwise than it was: without a column that is gone, or with a default instead of NULL."""

@@ -196,10 +196,7 @@ class _Undo:
 
     def _check_only(self, span: Span) -> Counter[str]:
         self.checks.refuse(span)
-        return Counter(
-            restored=sum(self.restorer.count(kept, span) for kept in self.checks.quarantines),
-            repointed=sum(self.restorer.count(kept, span) for kept in self.checks.changes),
-        )
+        return self.restorer.planned(span)
 
     def _lock(self) -> None:
         runs = type(self.run)._base_manager.using(self.using).select_for_update()

@@ -18,7 +18,7 @@ Merge = Callable[..., RunSummary]
 
 @pytest.fixture
 def merge(ponies: Database) -> Iterator[Merge]:
-    """Merges by ``DedupeRule(**rule)``; after the test every run is undone, byte for byte."""
+    """Merges by ``DedupeRule(**rule)``; after the test every run is undone, byte for byte, and counts what it did."""
     done = []
 
     def merge(**rule: Any) -> RunSummary:
@@ -29,8 +29,10 @@ def merge(ponies: Database) -> Iterator[Merge]:
 
     yield merge
     for run, before in reversed(done):
-        undone = undo_run(run.id, apps=apps, using="default")
+        promised, undone = (undo_run(run.id, apps=apps, using="default", dry_run=trial) for trial in (True, False))
         assert undone.refused == ()
+        counts = (run.removed + run.collisions, run.repointed)
+        assert (promised.restored, promised.repointed) == (undone.restored, undone.repointed) == counts
         assert snapshot() == before
 
 
