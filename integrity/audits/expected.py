@@ -53,15 +53,24 @@ def expected_constraint(target: Target) -> ExpectedConstraint:
 def _how_to_add(target: Target) -> str:
     meta, name = target.model._meta, constraint_name(target)
     add = f"add {name}" if name else "add the constraint"
+    by_hand = _command_that_adds(target)
     if not is_declared(model=target.model, key=target.key):
-        return "declare a UniqueConstraint in the model's Meta and migrate."
+        declare = "declare a UniqueConstraint in the model's Meta and migrate"
+        return f"{declare}, or, if the model is not yours: {by_hand}" if by_hand else f"{declare}."
     migrate = command_for(f"migrate {meta.app_label}", using=target.using)
     if meta.app_label == conf.OURS:
         return f"{add}: {migrate}"
-    named = next((c.name for c in _unique_constraints(target.model) if target.key.is_that_of(c, target.model)), "")
+    return f"{add}: {migrate}, or, if no migration of it waits: {by_hand}"
+
+
+def _command_that_adds(target: Target) -> str:
+    """The command that adds it without a migration; "" where NULLs are equal in fields that no constraint names."""
+    constraint, meta = _declared_constraint(target), target.model._meta
+    if constraint is None and not target.key.nulls_distinct:
+        return ""
     key = ",".join(meta.get_field(field).name for field in target.key.fields)
-    by_hand = f"add_unique {meta.label} " + (f"--constraint {named}" if named else f"--key {key}")
-    return f"{add}: {migrate}, or, if no migration of it waits: {command_for(by_hand, using=target.using)}"
+    asked = f"--key {key}" if constraint is None else f"--constraint {constraint.name}"
+    return command_for(f"add_unique {meta.label} {asked}", using=target.using)
 
 
 def constraint_name(target: Target) -> str:

@@ -9,6 +9,14 @@ from integrity.rules import embeddings as embeddings
 from integrity.rules import files as files
 from integrity.rules import patterns as patterns
 from integrity.rules import workflows as workflows
-from integrity.rules.registry import UnknownRule, active_rules, dedupe_rule, get_rule, register, rule_for
+from integrity.rules.registry import (
+    UnknownRule,
+    active_rules,
+    constraints_of,
+    dedupe_rule,
+    get_rule,
+    register,
+    rule_for,
+)
 
-__all__ = ["UnknownRule", "active_rules", "dedupe_rule", "get_rule", "register", "rule_for"]
+__all__ = ["UnknownRule", "active_rules", "constraints_of", "dedupe_rule", "get_rule", "register", "rule_for"]

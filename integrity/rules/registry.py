@@ -69,8 +69,18 @@ def rule_for(*, model: type[Model], constraint: UniqueConstraint) -> DedupeRule 
     Raises:
         InvalidRule: a rule of the model does not fit it.
     """
-    of_model = (rule for rule in active_rules() if rule.model.lower() == model._meta.label_lower)
-    return next((rule for rule in of_model if Key.of_rule(rule, model).is_that_of(constraint, model)), None)
+    return next((rule for rule in _rules_of(model) if Key.of_rule(rule, model).is_that_of(constraint, model)), None)
+
+
+def constraints_of(model: type[Model]) -> dict[str, UniqueConstraint]:
+    """The unique constraints that a model declares, and those that active rules bring for it, by name."""
+    brought = (rule.constraint for rule in _rules_of(model))
+    known = (c for c in (*brought, *model._meta.constraints) if isinstance(c, UniqueConstraint))
+    return {constraint.name: constraint for constraint in known}
+
+
+def _rules_of(model: type[Model]) -> list[DedupeRule]:
+    return [rule for rule in active_rules() if rule.model.lower() == model._meta.label_lower]
 
 
 def active_rules() -> tuple[DedupeRule, ...]:

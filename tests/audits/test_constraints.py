@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection
 from django.db.models import Deferrable, UniqueConstraint
+from django.db.models.functions import Lower
 
 from integrity.audits import Level
 from integrity.audits.constraints import compare
@@ -40,6 +42,23 @@ def test_a_model_of_ones_own_may_have_no_migration_to_run(ponies: Database) -> N
 
     assert words.startswith("add the constraint: manage.py migrate ponies, or, if no migration of it waits: ")
     assert words.endswith("manage.py add_unique ponies.Pony --key code")
+
+
+@pytest.mark.parametrize(
+    ("rule", "ends"),
+    [
+        ({"fields": ("name", "code")}, "manage.py add_unique ponies.Pony --key name,code"),
+        (
+            {"constraint": UniqueConstraint(Lower("name"), name="one_pony")},
+            "manage.py add_unique ponies.Pony --constraint one_pony",
+        ),
+        ({"fields": ("name", "code"), "nulls": "equal"}, "declare a UniqueConstraint in the model's Meta and migrate."),
+    ],
+)
+def test_where_the_model_is_somebody_elses_a_command_adds_it(ponies: Database, rule: dict[str, Any], ends: str) -> None:
+    target = resolve(DedupeRule(model="ponies.Pony", **rule), apps=apps, using="default")
+
+    assert expected_constraint(target).how_to_add.endswith(ends)
 
 
 @pytest.mark.parametrize(

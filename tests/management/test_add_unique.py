@@ -93,6 +93,19 @@ def test_a_rule_that_names_its_constraint_is_the_one_for_it(call: Call) -> None:
     assert [ribbon.place for ribbon in Ribbon.objects.all()] == [2]
 
 
+@pytest.mark.usefixtures("ponies", "forgotten_rules")
+def test_a_rule_brings_the_constraint_of_a_model_that_is_somebody_elses(call: Call) -> None:
+    register(DedupeRule(model="ponies.Pony", constraint=UniqueConstraint(Lower("name"), name="one_pony")))
+    Pony.objects.bulk_create(Pony(name=name) for name in ("Misty", "MISTY"))
+    asked = ("add_unique", "ponies.Pony", "--constraint", "one_pony")
+
+    result = call(*asked)
+
+    assert (result.code, result.out) == (0, "ponies_pony: one_pony is in place.\n"), result.err
+    assert [pony.name for pony in Pony.objects.all()] == ["Misty"]
+    assert "was there already" in call(*asked).err
+
+
 @pytest.mark.usefixtures("postgres_ponies", "forgotten_rules")
 def test_duplicates_that_a_merge_would_make_are_for_before_the_constraint(call: Call) -> None:
     register(DedupeRule(model="ponies.Pony", fields=("sire", "name"), name="siblings"))

@@ -13,7 +13,7 @@ from integrity.backends.unique import get_unique
 from integrity.management.base import CLEAN, IntegrityCommand, failure
 from integrity.operations.online import add_unique_online
 from integrity.operations.scripts import alembic_script, sql_script
-from integrity.rules import rule_for
+from integrity.rules import constraints_of, rule_for
 
 _LONGEST_NAME = 63  # PostgreSQL's limit for identifiers, in bytes
 
@@ -29,7 +29,7 @@ class Command(IntegrityCommand):
         super().add_arguments(parser)
         parser.add_argument("model", metavar="APP.MODEL", help="The model whose table it is.")
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--constraint", metavar="NAME", help="A UniqueConstraint that the model has.")
+        what.add_argument("--constraint", metavar="NAME", help="A UniqueConstraint of the model, or of a rule for it.")
         what.add_argument("--key", metavar="FIELD,FIELD", help="The fields, where the model has no such constraint.")
         parser.add_argument("--name", default="", help="With --key: what to call it. Default: unique_TABLE_COLUMNS.")
         parser.add_argument(
@@ -72,11 +72,11 @@ def _model(label: str) -> type[models.Model]:
 def _constraint(model: type[models.Model], options: dict[str, Any]) -> models.UniqueConstraint:
     if options["key"] is not None:
         return _made(model, options["key"].split(","), options["name"])
-    known = {c.name: c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint)}
+    known = constraints_of(model)
     if options["constraint"] not in known:
         raise failure(
             f"{model._meta.label} has no UniqueConstraint {options['constraint']!r} "
-            f"(it has: {', '.join(known) or 'none'}). Name one of them, or give --key."
+            f"(it has: {', '.join(known) or 'none'}). Name one of them, give --key, or register a rule that brings it."
         )
     return known[options["constraint"]]
 
