@@ -92,7 +92,8 @@ def _check_rule(rule: DedupeRule) -> Iterator[CheckMessage]:
         yield Warning(
             f"{rule.model} does not declare that ({', '.join(key.fields) or 'its key'}) is unique, as the rule "
             f"{rule.name!r} says.",
-            hint="Add a UniqueConstraint of that shape to its Meta, and make a migration.",
+            hint="Add a UniqueConstraint of that shape to its Meta, and make a migration. If the model is not yours, "
+            "silence this check (SILENCED_SYSTEM_CHECKS): the audits look at the database itself.",
             obj=model,
             id="integrity.W001",
         )
