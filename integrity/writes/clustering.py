@@ -23,7 +23,7 @@ from integrity.models.fields import uuid7
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.errors import typed_errors, unsendable_as_data_error
 from integrity.writes.retry import retried
-from integrity.writes.rows import RowRejected
+from integrity.writes.rows import RowRejected, plain_document
 from integrity.writes.target import column_of, require_safe_ids
 from integrity.writes.values import converter
 
@@ -84,7 +84,7 @@ def save_clustering_result(
         values={
             "embedding_model": embedding_model,
             "algorithm": algorithm,
-            "parameters": dict(parameters),
+            "parameters": plain_document(parameters, of="The parameters"),
             "started_at": started_at,
             "completed_at": completed_at,
         },
@@ -170,7 +170,7 @@ class _Saving:
                     cluster_id=cluster.number,
                     size=sizes.get(cluster.number, 0) if cluster.size is None else cluster.size,
                     medoid_embedding_id=cluster.medoid_embedding_id,
-                    properties=dict(cluster.properties),
+                    properties=cluster.properties,
                 )
                 for cluster in self.clusters
             ],
@@ -207,7 +207,8 @@ def _checked(clusters: Iterable[NewCluster]) -> tuple[NewCluster, ...]:
             raise RowRejected(f"Cluster {number} is given twice. Give each number once.")
         if size is not None and size < 0:
             raise RowRejected(f"Cluster {number}: a size of {size} is none. Leave it out to have it counted.")
-        checked[number] = replaced(cluster, medoid_embedding_id=medoid)
+        properties = plain_document(cluster.properties, of=f"The properties of cluster {number}")
+        checked[number] = replaced(cluster, medoid_embedding_id=medoid, properties=properties)
     return tuple(checked.values())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,19 @@ def prepared(rows: Sequence[Row], *, shape: Shape) -> list[tuple[Any, ...]]:
         return list(zip(*[column(rows) for column in shape.columns], strict=True))
     except (IntegrityAppError, ValidationError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise RowRejected("; ".join(error.messages) if isinstance(error, ValidationError) else str(error)) from error
+
+
+def plain_document(document: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+    """Return a JSON document as the database gives it back: its keys are texts.
+
+    Raises:
+        RowRejected: it holds what JSON has no word for (numbers of NumPy, dates, NaN), or is none; ``of`` is whose.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(document), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RowRejected(f"{of}: this is no JSON document ({error}).") from error
+    return plain
 
 
 def _names(row: Row | frozenset[str]) -> str:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from django.db import DataError, OperationalError
 from psycopg import errors
@@ -123,6 +124,23 @@ def test_a_number_that_the_database_cannot_hold_is_an_error(database: Database, 
         save([(pk, 2**70) for pk in ids], [NewCluster(number=2**70)])
 
     assert nothing_is_there()
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("document", [{"eps": np.float32(1)}, {"eps": float("nan")}, {("a", "b"): 1}, "min=5", None])
+def test_what_json_has_no_word_for_is_told(database: Database, document: Any, replace: bool) -> None:
+    with pytest.raises(RowRejected, match="The parameters: this is no JSON document"):
+        save([], parameters=document, replace=replace)
+    with pytest.raises(RowRejected, match="The properties of cluster 7: this is no JSON document"):
+        save([], [NewCluster(number=7, properties=document)], replace=replace)
+
+    assert nothing_is_there()
+
+
+def test_parameters_are_the_same_whatever_their_keys_were_before_they_were_stored(database: Database) -> None:
+    first, again = (save([], parameters={1: "a", "b": 2}, replace=True) for _ in range(2))
+
+    assert (again.id, again.replaced) == (first.id, True)
 
 
 def test_a_cluster_that_comes_twice_and_a_missing_medoid_are_errors(database: Database) -> None:
