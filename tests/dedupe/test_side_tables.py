@@ -52,6 +52,24 @@ def test_a_publication_of_all_tables_hinders_no_step(postgres_ponies: Database) 
     assert purge_quarantine(older_than=timedelta(0), apps=apps, using="default").rows == 2
 
 
+def test_wide_rows_are_moved_in_one_piece(postgres_ponies: Database) -> None:
+    twins()
+    noise = "(SELECT string_agg(uuid_send(gen_random_uuid()), '') FROM generate_series(1, 200))"
+    postgres_ponies.execute("ALTER TABLE ponies_pony ADD portrait bytea")
+    postgres_ponies.execute(f"UPDATE ponies_pony SET portrait = {noise}")
+    before = snapshot()
+
+    run = merge(ONE_NAME).id
+
+    cut_up = "SELECT relname, pg_relation_size(reltoastrelid) > 0 FROM pg_class WHERE relname IN (%s, %s)"
+    assert dict(postgres_ponies.execute(cut_up, ("ponies_pony", QUARANTINE))) == {
+        "ponies_pony": True,
+        QUARANTINE: False,
+    }
+    assert undo_run(run, apps=apps, using="default").refused == ()
+    assert snapshot() == before
+
+
 def test_what_was_kept_in_a_table_that_is_gone_is_not_passed_over(ponies: Database) -> None:
     twins()
     run = merge(ONE_NAME).id
