@@ -25,6 +25,11 @@ def _raised_by_code(error: DatabaseError) -> bool:
     return str(getattr(error.__cause__, "sqlstate", None)).startswith("P0")
 
 
+def ran_too_long(error: DatabaseError) -> bool:
+    """Whether PostgreSQL ended the statement: by its ``statement_timeout``, or because somebody asked for it."""
+    return getattr(error.__cause__, "sqlstate", None) == "57014"
+
+
 def headline(error: Exception) -> str:
     """Return the first line of the driver's message: what it says of many rows alike."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -62,13 +62,16 @@ class Statements(ABC):
         """Let a cursor take every value that the database may hold."""
 
     @contextmanager
-    def batch(self, *, lock_timeout: timedelta) -> Iterator[None]:
-        """A short transaction that takes part in the caller's, if one is open."""
+    def batch(self, *, lock_timeout: timedelta, limit: timedelta | None = None) -> Iterator[None]:
+        """A short transaction that takes part in the caller's, if one is open.
+
+        With a ``limit``, a statement that takes longer is ended, unless the locks are a caller's transaction's anyway.
+        """
         outermost = not self.connection.in_atomic_block
         with (
             self.writing(),
             transaction.atomic(using=self.connection.alias),
-            self.batch_settings(lock_timeout=lock_timeout, outermost=outermost),
+            self.batch_settings(lock_timeout=lock_timeout, limit=limit, outermost=outermost),
         ):
             yield
 
@@ -77,7 +80,9 @@ class Statements(ABC):
         """Make the transaction begun inside it one that can write from its start."""
 
     @abstractmethod
-    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> AbstractContextManager[None]:
+    def batch_settings(
+        self, *, lock_timeout: timedelta, limit: timedelta | None, outermost: bool
+    ) -> AbstractContextManager[None]:
         """What holds for this batch only; ``outermost`` tells that its transaction has just begun."""
 
     @contextmanager

@@ -14,7 +14,7 @@ from django.db import DatabaseError, OperationalError
 from django.db.models.functions import Now
 
 from integrity import conf
-from integrity.backends.fault import headline, refuses_rows
+from integrity.backends.fault import headline, ran_too_long, refuses_rows
 from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.drift import SchemaWatch
@@ -50,15 +50,16 @@ class Work:
     pace: Pace
     report: Report
 
-    def in_turn(self, act: Callable[[], T]) -> T:
+    def in_turn(self, act: Callable[[], T], *, limit: timedelta | None = None) -> T:
         """``act`` in a short transaction that has the table to itself."""
-        return in_turn(act, table=self.target.table, using=self.target.using, stop=self.pace.stop)
+        return in_turn(act, table=self.target.table, using=self.target.using, limit=limit, stop=self.pace.stop)
 
 
 def all_batches(work: Work) -> None:
     """Resolve everything after the run's cursor, at the pace that is wanted.
 
-    Where the database refuses a batch, the group that it refuses is found by halving, and left as it is.
+    Where the database refuses a batch, the group that it refuses is found by halving, and left as it is. A batch whose
+    size may adapt is taken back and halved too where one of its statements takes all the time that it may take.
 
     Raises:
         Stopped: the run was paused or cancelled, or is to stop here.
@@ -74,11 +75,11 @@ def all_batches(work: Work) -> None:
         try:
             cursor = _one_batch(work, size)
         except DatabaseError as error:
-            if not refuses_rows(error) or (size == 1 and left_out == _MOST_LEFT_OUT):
-                raise
-            if size > 1:
+            if size > 1 and (refuses_rows(error) or ran_too_long(error)):
                 size //= 2
                 continue
+            if not refuses_rows(error) or left_out == _MOST_LEFT_OUT:
+                raise
             cursor = work.in_turn(partial(_leave_out, work, cursor, headline(error)))
             left_out += 1
         size = work.batch_size or _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
@@ -98,10 +99,11 @@ def _one_batch(work: Work, size: int) -> int:
     for attempt in range(1, _TRIES + 1):
         try:
             return _try_batch(work, size)
-        except OperationalError:
+        except OperationalError as error:
             # Deadlock, SQLite's "database is locked", a session that was ended: the batch was rolled back and may
             # pass now, on a new connection if need be. Its cursor tells whether an unanswered COMMIT took place.
-            if attempt == _TRIES or work.resolver.rows.connection.in_atomic_block:
+            given_up = attempt == _TRIES or work.resolver.rows.connection.in_atomic_block
+            if given_up or (size > 1 and ran_too_long(error)):
                 raise
             time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")
@@ -123,7 +125,8 @@ def _try_batch(work: Work, size: int) -> int:
             run.save(using=using, update_fields=["cursor", "counts", "updated_at"])
         return run, done
 
-    run, done = work.in_turn(resolve_next)
+    # One group takes what it takes.
+    run, done = work.in_turn(resolve_next, limit=None if work.batch_size or size == 1 else work.pace.batch_time)
     batch_done.send(sender=RunSummary, using=using, run=run.pk, counts=dict(done))
     return int(run.cursor)
 

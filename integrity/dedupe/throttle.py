@@ -22,7 +22,7 @@ class Pace:
     """How long a batch may be, and what comes before it. Setting ``stop`` ends the run there, ``interrupted``."""
 
     batch_time: timedelta = timedelta(milliseconds=100)
-    """What the size of a batch adapts to: whoever wants one of its rows waits that long at worst."""
+    """What the size of a batch adapts to, and how long one of its statements may take before it is taken back."""
     pause: timedelta = timedelta(0)
     """Between two batches."""
     max_lag: timedelta | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Event
 from typing import Final, TypeVar
 
@@ -20,10 +21,11 @@ class TableBusy(IntegrityAppError):
     """Another run has the table."""
 
 
-def in_turn(act: Callable[[], T], *, table: str, using: str, stop: Event = _NEVER) -> T:
+def in_turn(act: Callable[[], T], *, table: str, using: str, limit: timedelta | None = None, stop: Event = _NEVER) -> T:
     """Call ``act`` in a short transaction that has the table to itself, as soon as nobody else has.
 
-    Inside a caller's transaction nobody is waited for, who might be waiting for a row of that transaction.
+    Inside a caller's transaction nobody is waited for, who might be waiting for a row of that transaction. PostgreSQL
+    ends a statement that takes longer than the ``limit``.
 
     Raises:
         Stopped: ``stop`` was set before its turn came.
@@ -31,7 +33,7 @@ def in_turn(act: Callable[[], T], *, table: str, using: str, stop: Event = _NEVE
     """
     rows = get_rows(using=using)
     while True:
-        with rows.batch(lock_timeout=conf.lock_timeout()):
+        with rows.batch(lock_timeout=conf.lock_timeout(), limit=limit):
             if rows.claim_table(table):
                 return act()
         if rows.connection.in_atomic_block:

@@ -68,6 +68,29 @@ def test_an_undo_is_refused_where_a_trigger_refuses_the_rows_that_come_back(poni
     assert snapshot() == before
 
 
+def test_a_batch_that_would_hold_its_locks_too_long_is_taken_back_and_made_smaller(postgres_ponies: Database) -> None:
+    rows, most_in_time = 20, 4
+    Pony.all_objects.bulk_create(Pony(pk=n, name=str(n // 2)) for n in range(2 * rows))
+    trigger(postgres_ponies, "BEFORE DELETE", "ponies_pony", does="PERFORM pg_sleep(0.02)")
+    before = snapshot()
+
+    run = merge(ONE_NAME)
+
+    assert (run.removed, run.clean) == (rows, True)
+    assert run.batches >= rows / most_in_time
+    drop_trigger(postgres_ponies, "ponies_pony")
+    assert undo_run(run.id, apps=apps, using="default").refused == ()
+    assert snapshot() == before
+
+
+def test_whoever_chooses_the_size_of_batches_gets_them(postgres_ponies: Database) -> None:
+    Pony.all_objects.bulk_create(Pony(pk=n, name=str(n // 2)) for n in range(20))
+    trigger(postgres_ponies, "BEFORE DELETE", "ponies_pony", does="PERFORM pg_sleep(0.02)")
+    plan = make_plan(ONE_NAME, apps=apps, using="default")
+
+    assert apply_plan(plan.id, ONE_NAME, apps=apps, using="default", batch_size=10).batches == 1
+
+
 def test_a_preview_names_the_triggers_that_will_fire(ponies: Database, call: Callable[..., CommandResult]) -> None:
     _, second = twins()
     SecretNote.objects.create(pk=1, pony=second, text="hers")

@@ -29,17 +29,19 @@ class PostgreSQLRows(PostgreSQLGroups):
         yield
 
     @contextmanager
-    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> Iterator[None]:
+    def batch_settings(self, *, lock_timeout: timedelta, limit: timedelta | None, outermost: bool) -> Iterator[None]:
         # Re-checking under locks needs each statement to see what was committed before it: a stricter default
         # isolation would answer from the snapshot of the first statement. Inside a caller's transaction it is too late.
         isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; " if outermost else ""
         # A batch touches few rows of a large table: the planner, guessing at cold disks, would read all of it.
-        wanted = {
+        wanted: dict[str, object] = {
             "lock_timeout": lock_timeout // timedelta(milliseconds=1),
             "enable_seqscan": "off",
             "random_page_cost": 1.1,
             "jit": "off",
         }
+        if limit is not None and outermost:
+            wanted["statement_timeout"] = limit // timedelta(milliseconds=1)
         with settings(self.connection, wanted, first=isolation):
             yield
 

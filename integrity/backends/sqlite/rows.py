@@ -65,7 +65,9 @@ class SQLiteRows(Rows):
         finally:
             connection.transaction_mode = before
 
-    def batch_settings(self, *, lock_timeout: timedelta, outermost: bool) -> AbstractContextManager[None]:
+    def batch_settings(
+        self, *, lock_timeout: timedelta, limit: timedelta | None, outermost: bool
+    ) -> AbstractContextManager[None]:
         return nullcontext()  # whoever writes is alone
 
     def check_constraints_now(self) -> None:
