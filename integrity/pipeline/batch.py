@@ -12,6 +12,7 @@ from typing import Final
 
 from django.db import OperationalError, connections
 
+from integrity import conf
 from integrity.models import DeadLetter, FileState
 from integrity.pipeline.breaker import Breaker, Permit
 from integrity.pipeline.commit import commit_vectors
@@ -131,14 +132,22 @@ class Batch:
             self.retry(jobs, reason=Reason.BAD_ANSWER, error=said(error))
 
     def _commit(self, jobs: Sequence[LiveJob], vectors: Vectors) -> None:
-        """Commit; a lock that did not come in time is waited for again, since the vectors are paid for."""
+        """Commit; a lock that did not come in time is waited for again, since the vectors are paid for.
+
+        In the end it is not: the jobs of files that somebody goes on holding are given back, the others are done.
+        """
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            is_last = attempt == COMMIT_ATTEMPTS
             try:
-                self.counts += commit_vectors(jobs=jobs, vectors=vectors, model=self.provider.model, queue=self.queue)
+                self.counts += commit_vectors(
+                    jobs=jobs, vectors=vectors, model=self.provider.model, queue=self.queue, wait=not is_last
+                )
             except OperationalError:
-                if attempt == COMMIT_ATTEMPTS or not connections[self.queue.using].is_usable():
+                if is_last or not connections[self.queue.using].is_usable():
                     raise
             else:
+                if is_last:
+                    self._give_back(jobs, delay=conf.embedding_lease())
                 return
 
     def _give_back(self, jobs: Sequence[LiveJob], *, delay: timedelta = AT_ONCE) -> None:

@@ -15,7 +15,7 @@ from integrity.backends import get_rows
 from integrity.backends.sql import SQL
 from integrity.models import FileState
 from integrity.pipeline.providers import Vectors
-from integrity.pipeline.states import lock_chunks_to_write
+from integrity.pipeline.states import lock_chunks_to_write, lock_to_write
 from integrity.pipeline.triage import LiveJob
 from integrity.queue import KeyedQueue
 from integrity.signals import pipeline_step
@@ -26,7 +26,9 @@ Store: TypeAlias = Callable[..., set[UUID]]
 """``copy_vectors`` or ``insert_vectors``: stores what it can, and says of which chunks."""
 
 
-def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, queue: KeyedQueue) -> Counter[str]:
+def commit_vectors(
+    *, jobs: Sequence[LiveJob], vectors: Vectors, model: str, queue: KeyedQueue, wait: bool = True
+) -> Counter[str]:
     """Store the vectors of jobs that nobody has taken over and nothing has superseded; return outcomes by number.
 
     Two fences: the lease (somebody else may have read the message since) and the version (the file may have changed
@@ -36,6 +38,7 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
     Args:
         jobs: distinct messages; two of them may name the same chunk.
         vectors: one row per job.
+        wait: for files that somebody is changing; else their jobs are left as they are, and not counted.
     """
     # Not above: they need psycopg, which a project on SQLite has not, and its `manage.py` reads this file.
     from integrity.pipeline.copying import can_copy, copy_vectors
@@ -44,13 +47,19 @@ def commit_vectors(*, jobs: Sequence[LiveJob], vectors: Vectors, model: str, que
     if can_copy(using=queue.using):
         # All rows or none. If none, what can be stored is inserted, or the same error comes again.
         with suppress(IntegrityError, DataError):
-            return _commit(jobs, vectors, model=model, queue=queue, store=copy_vectors)
-    return _commit(jobs, vectors, model=model, queue=queue, store=insert_vectors)
+            return _commit(jobs, vectors, model=model, queue=queue, store=copy_vectors, wait=wait)
+    return _commit(jobs, vectors, model=model, queue=queue, store=insert_vectors, wait=wait)
 
 
-def _commit(jobs: Sequence[LiveJob], vectors: Vectors, *, model: str, queue: KeyedQueue, store: Store) -> Counter[str]:
+def _commit(
+    jobs: Sequence[LiveJob], vectors: Vectors, *, model: str, queue: KeyedQueue, store: Store, wait: bool
+) -> Counter[str]:
     using = queue.using
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
+        if not wait:
+            free = lock_to_write({job.file_id for job in jobs}, wait=False, using=using)
+            vectors = vectors[[job.file_id in free for job in jobs]]
+            jobs = [job for job in jobs if job.file_id in free]
         current = lock_chunks_to_write({job.chunk_id: job.file_id for job in jobs}, using=using)
         pipeline_step.send(sender=FileState, using=using, step="files locked")
         fresh = [number for number, job in enumerate(jobs) if job.chunk_id in current]

@@ -14,7 +14,7 @@ from django.db import DataError
 
 from integrity import conf
 from integrity.backends import get_rows
-from integrity.models import DeadLetter
+from integrity.models import DeadLetter, FileState
 from integrity.pipeline.jobs import BadMessage, Job
 from integrity.pipeline.states import lock_to_write
 from integrity.pipeline.triage import LiveJob
@@ -112,8 +112,8 @@ def bury(graves: Sequence[Grave], *, queue: KeyedQueue) -> int:
     """Archive messages and open a dead letter for each, in one transaction; return how many.
 
     A job whose file has changed since is archived as superseded instead. What somebody else has read since is left
-    to them. One that the database does not take is logged and left: the others shall not wait for it. Locks as in
-    Note [Lock order].
+    to them. One whose file somebody is changing is given back for as long as a lease, and one that the database does
+    not take is logged and left: the others shall not wait for it. Locks as in Note [Lock order].
     """
     if not graves:
         return 0
@@ -128,7 +128,13 @@ def bury(graves: Sequence[Grave], *, queue: KeyedQueue) -> int:
 
 def _bury(graves: Sequence[Grave], *, queue: KeyedQueue) -> int:
     with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
-        current = lock_to_write({grave.file_id for grave in graves if grave.file_id}, using=queue.using)
+        files = {grave.file_id for grave in graves if grave.file_id}
+        current = lock_to_write(files, wait=False, using=queue.using)
+        states = FileState.objects.using(queue.using).filter(file_id__in=files - current.keys())
+        held_files = set(states.values_list("file_id", flat=True))
+        busy = [grave.message for grave in graves if grave.file_id in held_files]
+        snooze(busy, delay=conf.embedding_lease(), queue=queue)
+        graves = [grave for grave in graves if grave.file_id not in held_files]
         stale = [g for g in graves if g.version is not None and g.file_id and current.get(g.file_id, 0) > g.version]
         queue.archive_leased([grave.message.lease for grave in stale], outcome="superseded")
         dead = [grave for grave in graves if grave not in stale]

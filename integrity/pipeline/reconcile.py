@@ -23,7 +23,8 @@ PATIENCE: Final = timedelta(seconds=5)
 def reconcile(*, queue: KeyedQueue, model: str) -> int:
     """Enqueue every live chunk that has neither vector, message nor open dead letter; return how many.
 
-    Chunks that somebody else made are taken on with ``model``. Locks some files at a time, against change only.
+    Chunks that somebody else made are taken on with ``model``. Locks some files at a time, against change only, and
+    passes over those that somebody is changing.
 
     Raises:
         UnsupportedDatabase: this is not PostgreSQL.
@@ -34,9 +35,9 @@ def reconcile(*, queue: KeyedQueue, model: str) -> int:
         adopt(files, model=model, using=queue.using)
     for files in _batches(_files_with_gaps(queue=queue)):
         with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
-            lock_to_write(files, using=queue.using)
+            free = lock_to_write(files, wait=False, using=queue.using)
             pipeline_step.send(sender=FileState, using=queue.using, step="gaps locked")
-            sent += enqueue_missing(files, queue=queue)
+            sent += enqueue_missing(list(free), queue=queue)
     if sent:
         notify(queue)
     return sent

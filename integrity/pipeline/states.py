@@ -14,7 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from integrity.backends import get_rows
-from integrity.backends.sql import SQL, array
+from integrity.backends.sql import SQL, array, compose
 from integrity.backends.supported import require_postgresql
 from integrity.models import FileState
 
@@ -48,14 +48,20 @@ def lock_to_change(file: UUID, *, model: str, using: str) -> FileState:
     return FileState.objects.using(using).select_for_update(no_key=True).get(file_id=file)
 
 
-def lock_to_write(files: Collection[UUID], *, using: str) -> dict[UUID, int]:
-    """Lock files, in order of their ids, against change; return the current version of each that has a state."""
+def lock_to_write(files: Collection[UUID], *, wait: bool = True, using: str) -> dict[UUID, int]:
+    """Lock files, in order of their ids, against change; return the current version of each that has a state.
+
+    Without ``wait``, files that somebody is changing are neither locked nor returned.
+    """
     return dict(
         get_rows(using=using).fetch(
-            SQL("""
+            compose(
+                """
                 SELECT file_id, current_version FROM integrity_file_state
-                WHERE file_id = ANY(%s::uuid[]) ORDER BY file_id FOR SHARE
-            """),
+                WHERE file_id = ANY(%s::uuid[]) ORDER BY file_id FOR SHARE {passing}
+                """,
+                passing=SQL("" if wait else "SKIP LOCKED"),
+            ),
             (list(files),),
         )
     )

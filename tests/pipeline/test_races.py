@@ -365,18 +365,16 @@ def test_two_redrives_at_once_send_each_letter_once(library: Library) -> None:
     assert library.waiting() == 3
 
 
-def test_reconciling_during_a_reupload_waits_and_enqueues_nothing_twice(library: Library) -> None:
-    processed = library.upload(*words("old", 3))
+def test_reconciling_during_a_reupload_passes_over_the_file_and_repairs_the_others(library: Library) -> None:
+    processed, other = library.upload(*words("old", 3)), library.upload("other")
     library.queue.purge_queue()
 
-    with (
-        Actor(lambda: library.upload(*words("new", 2), file=processed.file), at="chunks inserted") as reupload,
-        Actor(lambda: reconcile(queue=library.queue, model=library.provider.model)) as repair,
-    ):
-        repair.is_blocked()
-        reupload.let_go()
+    with Actor(lambda: library.upload(*words("new", 2), file=processed.file), at="chunks inserted"):
+        assert reconcile(queue=library.queue, model=library.provider.model) == 1
 
-    assert (repair.result, library.waiting()) == (0, 2)
+    assert library.waiting() == 3
+    library.work()
+    assert_complete(library, other.file, version=1, chunks=1)
     library.work()
     assert_complete(library, processed.file, version=2, chunks=2)
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from integrity.models import CircuitBreaker, DeadLetter
+from integrity.pipeline import commit
 from integrity.pipeline.breaker import Breaker, BreakerOpen
 from integrity.pipeline.providers import InputRejected, ProviderMisconfigured, ProviderUnavailable, RateLimited
 from integrity.signals import pipeline_step
@@ -463,6 +464,36 @@ def test_a_message_that_ends_workers_is_done_alone_and_then_buried(library: Libr
     execute(f"UPDATE {library.queue.table} SET read_ct = 4")
     assert library.work() == {"dead": 1}
     assert library.letters()[0][0] == "crash_loop"
+
+
+def test_a_file_that_somebody_holds_keeps_no_other_from_being_done(
+    library: Library, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "PATIENCE", timedelta(milliseconds=10))
+    held, other = (library.upload(*words(name, 2)).file for name in ("held", "other"))
+
+    with pgmq_database.connect() as holder:
+        holder.execute("SELECT 1 FROM integrity_file_state WHERE file_id = %s FOR UPDATE", [held])
+        assert library.work() == {"done": 2, "given back": 2}
+        assert library.state(other).serving_version == 1
+
+    library.let_leases_end()
+    assert library.work() == {"done": 2}
+    assert_complete(library, held, version=1, chunks=2)
+
+
+def test_a_file_that_somebody_holds_keeps_nothing_of_another_from_being_buried(
+    library: Library, pgmq_database: Database
+) -> None:
+    held = library.upload("held").file
+    library.upload("other")
+    execute(f"UPDATE {library.queue.table} SET read_ct = 4")
+
+    with pgmq_database.connect() as holder:
+        holder.execute("SELECT 1 FROM integrity_file_state WHERE file_id = %s FOR UPDATE", [held])
+        assert library.work() == {"dead": 1}
+
+    assert fetch(f"SELECT message->>'file_id', headers FROM {library.queue.table}") == [(str(held), '{"snoozes": 1}')]
 
 
 def test_what_another_program_has_read_for_ever_is_done_and_not_taken_for_a_crash_loop(library: Library) -> None:
