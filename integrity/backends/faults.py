@@ -23,6 +23,11 @@ def explain(error: DatabaseError | InterfaceError, *, using: str) -> Fault | Non
     return fault
 
 
+def of_the_surroundings(error: DatabaseError) -> bool:
+    """Whether something was lacking that no row has to do with: room, memory, a lock, a privilege."""
+    return (getattr(error.__cause__, "sqlstate", None) or "").startswith(postgresql.SURROUNDINGS)
+
+
 def lacks_operation(error: DatabaseError) -> bool:
     """Whether a column's type has no such operator or function: in PostgreSQL, json no equality, text no elements."""
     return getattr(error.__cause__, "sqlstate", None) in postgresql.NO_OPERATION

@@ -20,6 +20,7 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connections
 
 from integrity import conf
+from integrity.backends.faults import of_the_surroundings
 from integrity.models import DeadLetter, FileState
 from integrity.pipeline.batch import Batch
 from integrity.pipeline.breaker import Breaker, Permit
@@ -139,8 +140,14 @@ class Worker:
                 stop=self.stop,
                 beat=beat,
             )
-            jobs, suspects = self._admit(messages, batch)
-            called = [self._work(some, batch) for some in (jobs, suspects) if some]
+            try:
+                jobs, suspects = self._admit(messages, batch)
+                called = [self._work(some, batch) for some in (jobs, suspects) if some]
+            except DatabaseError as error:
+                if of_the_surroundings(error):  # else one of the messages may be at fault: the read counts
+                    with suppress(DatabaseError, InterfaceError):
+                        batch.snooze(messages, delay=conf.embedding_lease())
+                raise
         self.counts += batch.counts
         log.info("%d messages: %s", len(messages), dict(batch.counts))
         jobs_done.send(sender=FileState, using=self.queue.using, queue=self.queue.name, counts=dict(batch.counts))

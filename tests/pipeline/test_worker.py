@@ -8,12 +8,14 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from django.db import DatabaseError
 from django.db.models.functions import Now
 from pytest_django import Settings
 
 from integrity.models import CircuitBreaker, DeadLetter
 from integrity.pipeline import commit
 from integrity.pipeline.breaker import Breaker, BreakerOpen
+from integrity.pipeline.failures import CONDEMNED
 from integrity.pipeline.providers import InputRejected, ProviderMisconfigured, ProviderUnavailable, RateLimited
 from integrity.signals import pipeline_step
 from tests.databases import Database
@@ -494,6 +496,24 @@ def test_a_file_that_somebody_holds_keeps_nothing_of_another_from_being_buried(
         assert library.work() == {"dead": 1}
 
     assert fetch(f"SELECT message->>'file_id', headers FROM {library.queue.table}") == [(str(held), '{"snoozes": 1}')]
+
+
+@pytest.mark.parametrize("lacking", ["disk_full", "lock_not_available", "insufficient_privilege"])
+def test_what_the_server_lacks_for_a_while_is_no_messages_fault(own_library: Library, lacking: str) -> None:
+    processed = own_library.upload(*words("text", 3))
+    execute(f"""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{lacking}'; END $$;
+        CREATE TRIGGER fail BEFORE INSERT ON file_embeddings EXECUTE FUNCTION fail();
+    """)
+    for _ in range(CONDEMNED):
+        with pytest.raises(DatabaseError, match="not now"):
+            own_library.worker().step()
+        own_library.let_leases_end()
+    execute("DROP TRIGGER fail ON file_embeddings")
+
+    assert own_library.work() == {"done": 3}
+    assert_complete(own_library, processed.file, version=1, chunks=3)
 
 
 def test_what_another_program_has_read_for_ever_is_done_and_not_taken_for_a_crash_loop(library: Library) -> None:

@@ -12,6 +12,7 @@ from integrity.backends.sql import relation
 
 INSUFFICIENT_PRIVILEGE = "42501"
 NO_OPERATION = {"42883", "42809", "42P22"}  # undefined function or operator, wrong object type, two collations
+SURROUNDINGS = ("53", "40", "55P03", INSUFFICIENT_PRIVILEGE)  # no room or memory, lost races, a lock, a privilege
 _DATA = "22"  # a sum out of range, a division by zero, a text that is no number: in what a rule computes from rows
 UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
