@@ -105,15 +105,17 @@ def delete_file(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
 def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEFAULT_DB_ALIAS) -> int:
     """Archive every message about a file, those being worked on included; return how many.
 
-    Its chunks stay active: reconciling would send them again. Use ``delete_file`` to take the file out for good.
+    Its chunks stay active: reconciling would send them again, those that somebody else made for the model that
+    the settings name. Use ``delete_file`` to take the file out for good.
 
     Raises:
+        ProviderMisconfigured: the settings name no provider.
         QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: there is neither a message about it nor a row in ``course_files``.
     """
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
-        state = lock_to_change(file, model="", using=using)
+        state = lock_to_change(file, model=default_model(), using=using)
         cancelled = queue.cancel(str(state.file_id), outcome="cancelled")
         if not cancelled:  # a file that is gone may have left some
             _require_file(file, using=using)

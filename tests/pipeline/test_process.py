@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from pytest_django import Settings
 
 from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
@@ -21,10 +23,12 @@ from integrity.pipeline import (
     job_queue,
     measure,
     process_file,
+    reconcile,
 )
+from integrity.pipeline.jobs import JOB_TYPE
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
 
 
 def test_upload_and_upload_again_at_once_ends_complete_without_a_foreign_key_error(library: Library) -> None:
@@ -167,6 +171,20 @@ def test_cancelling_leaves_the_chunks(library: Library) -> None:
 
     assert cancel_jobs(file=processed.file, queue=library.queue) == 3
     assert (library.waiting(), len(library.chunks(processed.file))) == (0, 3)
+
+
+def test_what_somebody_else_made_is_sent_again_after_cancelling(library: Library, settings: Settings) -> None:
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    file = new_file()
+    chunk = uuid4()
+    execute("INSERT INTO file_chunks (id, file_id, chunk_index, content) VALUES (%s, %s, 0, 'theirs')", chunk, file)
+    library.send(job_type=JOB_TYPE, chunk_id=str(chunk), file_id=str(file))
+
+    assert cancel_jobs(file=file, queue=library.queue) == 1
+
+    assert reconcile(queue=library.queue, model=library.provider.model) == 1
+    assert library.work() == {"done": 1}
+    assert_complete(library, file, version=1, chunks=1)
 
 
 @pytest.mark.parametrize("spelling", ["{id.hex}", "{upper}"])
