@@ -174,6 +174,7 @@ def test_a_key_or_an_address_that_cannot_be_used_is_a_misconfiguration(options: 
         ),
         ({"retry-after": formatdate(1_000_060, usegmt=True)}, timedelta(seconds=20)),
         ({"retry-after": "soon"}, timedelta(seconds=20)),
+        ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, timedelta(seconds=20)),
         ({}, timedelta(seconds=20)),
     ],
 )

@@ -141,7 +141,7 @@ def retry_after(headers: Any) -> timedelta:
         try:
             # Against the server's own clock: ours may be wrong.
             return parsedate_to_datetime(given) - parsedate_to_datetime(headers.get("date", ""))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return DEFAULT_PAUSE
 
 
