@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,8 +18,8 @@ from tests.waiting import PATIENCE
 class Script:
     """What the next answers are; after the last one all is well.
 
-    Each is a status with headers, or a word: ``hang``, ``drop``, ``short``, ``reordered``, ``doubled``, ``wide``,
-    ``nan``, ``huge``, ``html``, ``empty``, ``numbers``, ``unnumbered``, ``no list``.
+    Each is a status with headers, or a word: ``hang``, ``trickle``, ``cut``, ``drop``, ``short``, ``reordered``,
+    ``doubled``, ``wide``, ``nan``, ``huge``, ``html``, ``empty``, ``numbers``, ``unnumbered``, ``no list``, ``deep``.
     """
 
     answers: list[str | tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -61,6 +61,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(status, json.dumps({"error": {"message": f"status {status}"}}), headers)
         elif answer == "hang":
             self.script.released.wait(PATIENCE)
+        elif answer == "trickle":
+            self._say(200, "", {})
+            with suppress(ConnectionError):  # the client has had enough
+                for _ in range(100):
+                    self.script.released.wait(0.02)
+                    self.wfile.write(b" ")
+        elif answer == "cut":
+            self._say(200, "{", {"Content-Length": "1000"})
+        elif answer == "deep":
+            self._say(200, "[" * 100_000, {})
         elif answer == "html":
             self._say(200, "<html>It works!</html>", {"Content-Type": "text/html"})
         elif answer != "drop":

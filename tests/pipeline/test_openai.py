@@ -81,6 +81,23 @@ def test_a_server_that_hangs_is_given_up_in_time(script: Script) -> None:
             remote.embed(["one"])
 
 
+def test_an_answer_that_only_trickles_in_is_given_up_in_time(script: Script) -> None:
+    script.answers = ["trickle"]
+    with openai_server(script) as url:
+        remote = OpenAIProvider(
+            model="tiny", dimensions=DIMENSIONS, base_url=url, api_key="any", timeout=0.2, attempts=1
+        )
+        with pytest.raises(ProviderUnavailable, match="not whole after"):
+            remote.embed(["one"])
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(remote: OpenAIProvider, script: Script) -> None:
+    script.answers = ["cut"]
+
+    assert remote.embed(["one"]).shape == (1, DIMENSIONS)
+    assert len(script.requests) == 2
+
+
 def test_nobody_listening_is_unavailable() -> None:
     remote = OpenAIProvider(base_url="http://127.0.0.1:9/v1", api_key="any", attempts=1)
 
@@ -117,7 +134,7 @@ def test_a_refused_key_or_model_is_ours(remote: OpenAIProvider, script: Script, 
 
 
 @pytest.mark.parametrize(
-    "flaw", ["short", "doubled", "nan", "huge", "html", "empty", "numbers", "unnumbered", "no list"]
+    "flaw", ["short", "doubled", "nan", "huge", "html", "empty", "numbers", "unnumbered", "no list", "deep"]
 )
 def test_an_unusable_answer_is_refused(remote: OpenAIProvider, script: Script, flaw: str) -> None:
     script.answers = [flaw]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -10,7 +12,6 @@ from typing import Any
 
 import openai
 import stamina
-from openai.types import CreateEmbeddingResponse
 
 from integrity.pipeline.providers.base import (
     BadAnswer,
@@ -51,7 +52,7 @@ class OpenAIProvider:
             dimensions: numbers per vector that the answer must have.
             base_url: such as ``http://localhost:11434/v1``.
             api_key: any text for servers that want none.
-            timeout: seconds per attempt.
+            timeout: seconds per attempt to wait for the answer to begin, and again for its end.
             attempts: calls in all, for server errors and broken connections only.
             wait_initial: seconds before the second attempt; each later wait is twice as long, with jitter.
             send_dimensions: ask the server for ``dimensions``; only models that can shorten vectors take that.
@@ -59,6 +60,7 @@ class OpenAIProvider:
         self.model = model
         self.dimensions = dimensions
         self._options: dict[str, Any] = {"base_url": base_url, "api_key": api_key, "timeout": timeout}
+        self._timeout = timeout
         self._attempts = attempts
         self._wait_initial = wait_initial
         self._extra: dict[str, Any] = {"dimensions": dimensions} if send_dimensions else {}
@@ -86,18 +88,21 @@ class OpenAIProvider:
             raise kind(_says(error)) from error
         except openai.APIConnectionError as error:
             raise ProviderUnavailable(_says(error)) from error
-        except (openai.OpenAIError, ValueError, AttributeError, OverflowError) as error:
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise BadAnswer(f"The provider's answer cannot be read: {_says(error)}") from error
         return check_answer(in_order(answer, count=len(texts)), count=len(texts), dimensions=self.dimensions)
 
-    def _ask(self, texts: list[str]) -> CreateEmbeddingResponse:
+    def _ask(self, texts: list[str]) -> Any:
         retried = (openai.InternalServerError, openai.APIConnectionError)
         for attempt in stamina.retry_context(on=retried, attempts=self._attempts, wait_initial=self._wait_initial):
             with attempt:
-                return self._client.embeddings.create(
-                    model=self.model, input=texts, encoding_format="float", **self._extra
-                )
+                return self._ask_once(texts)
         raise AssertionError("retry_context either returns or raises")  # pragma: no cover
+
+    def _ask_once(self, texts: list[str]) -> Any:
+        ask = self._client.embeddings.with_streaming_response.create
+        with ask(model=self.model, input=texts, encoding_format="float", **self._extra) as response:
+            return json.loads(whole_body(response, within=self._timeout))
 
     @cached_property
     def _client(self) -> openai.OpenAI:
@@ -115,17 +120,36 @@ class OpenAIProvider:
         return client
 
 
-def in_order(answer: CreateEmbeddingResponse, *, count: int) -> list[list[float]]:
+def whole_body(response: openai.APIResponse[Any], *, within: float) -> bytes:
+    """Read an answer to its end, ``within`` seconds: the SDK's own timeout begins anew with every byte.
+
+    Raises:
+        APIConnectionError: it broke off, or only trickled in.
+    """
+    end, body = time.monotonic() + within, bytearray()
+    try:
+        for part in response.iter_bytes():
+            if time.monotonic() > end:
+                raise TimeoutError(f"it was not whole after {within:g} s")
+            body += part
+    except Exception as error:  # of whichever HTTP client the SDK has
+        said = f"The answer broke off: {_says(error)}."
+        raise openai.APIConnectionError(message=said, request=response.http_request) from error
+    return bytes(body)
+
+
+def in_order(answer: Any, *, count: int) -> list[list[float]]:
     """Return the vectors in the order of the texts, by the ``index`` that each one carries.
 
     Raises:
         BadAnswer: they are no list of vectors, or the indexes are not exactly those of the texts.
     """
-    data = getattr(answer, "data", None) or ()  # the SDK hands on whatever came with status 200
+    data = answer.get("data") if isinstance(answer, dict) else None  # whatever came with status 200
+    data = data or ()
     try:
-        found = {item.index: item.embedding for item in data}
+        found = {item["index"]: item["embedding"] for item in data}
         is_whole = sorted(found) == list(range(count)) and len(data) == count
-    except (AttributeError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise BadAnswer(f"The provider's answer cannot be read: {_says(error)}") from error
     if not is_whole:
         raise BadAnswer(f"The provider answered {count} texts with {len(data)} vectors.")
