@@ -387,6 +387,8 @@ def test_vectors_of_other_dimensions_stop_all_workers(library: Library) -> None:
         lambda texts: np.full((len(texts), DIMENSIONS), np.nan),
         lambda texts: np.full((len(texts), DIMENSIONS), np.inf),
         lambda texts: np.zeros((len(texts), DIMENSIONS)),
+        lambda texts: np.full((len(texts), DIMENSIONS), 1e-25),
+        lambda texts: np.full((len(texts), DIMENSIONS), 1e25),
         lambda _texts: None,
         lambda _texts: [["a"]],
         lambda texts: [[1.0]] * (len(texts) - 1) + [[1.0, 2.0]],

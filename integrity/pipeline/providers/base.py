@@ -17,6 +17,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 SHORTEST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 LONGEST_NAME: Final = 200  # the breaker's name
+_FLOAT: Final = np.finfo(np.float32)
 
 
 class Provider(Protocol):
@@ -107,7 +108,7 @@ def check_answer(answer: Any, *, count: int, dimensions: int) -> Vectors:
 
     Raises:
         ProviderMisconfigured: its vectors have other dimensions: no repetition will change that.
-        BadAnswer: it has another shape, or holds NaN, infinity, or a vector of nothing but zeros.
+        BadAnswer: it has another shape, or holds NaN, infinity, or a vector that no cosine can be computed with.
     """
     try:
         vectors = np.asarray(answer, dtype=np.float32)
@@ -124,7 +125,11 @@ def check_answer(answer: Any, *, count: int, dimensions: int) -> Vectors:
         )
     if not np.isfinite(vectors).all():
         raise BadAnswer(f"Vector {int(np.argmin(np.isfinite(vectors).all(axis=1)))} of the answer is not finite.")
-    if not vectors.any(axis=1).all():
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)  # in float32, as pgvector computes them
+    if not (usable := (squares >= _FLOAT.tiny) & (squares <= _FLOAT.max)).all():
         # Cosine distance to it is undefined: it would never be found.
-        raise BadAnswer(f"Vector {int(np.argmin(vectors.any(axis=1)))} of the answer is all zeros.")
+        raise BadAnswer(
+            f"Vector {int(np.argmin(usable))} of the answer is all zeros, or too short or too long to compare."
+        )
     return vectors
