@@ -54,11 +54,13 @@ class Paragraphs:
 
     def _pieces(self, text: str) -> Iterator[str]:
         for paragraph in re.split(r"\n\s*\n", text):
-            rest = paragraph.strip()
-            while len(rest) > self.longest:
-                cut = rest.rfind(" ", 1, self.longest + 1)
-                cut = cut if cut > 0 else self.longest
-                yield rest[:cut].rstrip()
-                rest = rest[cut:].lstrip()
+            rest, start = paragraph.strip(), 0
+            while len(rest) - start > self.longest:  # by places: to copy what is left each time takes for ever
+                cut = rest.rfind(" ", start + 1, start + self.longest + 1)
+                cut = cut if cut > 0 else start + self.longest
+                yield rest[start:cut].rstrip()
+                while rest[cut].isspace():
+                    cut += 1
+                start = cut
             if rest:
-                yield rest
+                yield rest[start:]

@@ -58,6 +58,11 @@ def test_splitting_loses_no_visible_character_and_keeps_to_the_length(text: str,
     assert all(0 < len(chunk) <= longest for chunk in chunks)
 
 
+def test_fifty_megabytes_on_one_line_are_split() -> None:
+    """In half a second; where what is left is copied for each chunk, it takes many minutes."""
+    assert len(Paragraphs().split("word " * 10_000_000)) == 41_667
+
+
 @pytest.mark.parametrize("longest", [0, -1])
 def test_chunks_of_no_character_are_refused(longest: int) -> None:
     with pytest.raises(InvalidChunker, match="at least 1 character"):
