@@ -11,7 +11,7 @@ from integrity.exceptions import IntegrityAppError
 from integrity.queue.leases import Lease
 
 DEEPEST: Final = 100
-MOST: Final = 1_000_000  # failures or returns of one message
+MOST: Final = (1 << 31) - 1  # failures or returns of one message: PGMQ counts no more reads
 
 
 class UnsendableMessage(IntegrityAppError, ValueError):

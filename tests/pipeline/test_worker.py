@@ -518,13 +518,16 @@ def test_what_the_server_lacks_for_a_while_is_no_messages_fault(own_library: Lib
     assert_complete(own_library, processed.file, version=1, chunks=3)
 
 
-def test_what_another_program_has_read_for_ever_is_done_and_not_taken_for_a_crash_loop(library: Library) -> None:
+@pytest.mark.parametrize("reads", [50, 2_000_000])
+def test_what_another_program_has_read_for_ever_is_done_and_not_taken_for_a_crash_loop(
+    library: Library, reads: int
+) -> None:
     processed = library.upload("one")
     (chunk,) = library.chunks(processed.file)
     library.queue.purge_queue()
     library.send(**ORIGINAL, chunk_id=str(chunk), file_id=str(processed.file))
     library.send(**ORIGINAL, chunk_id=str(uuid4()))
-    execute(f"UPDATE {library.queue.table} SET read_ct = 50")
+    execute(f"UPDATE {library.queue.table} SET read_ct = %s", reads)
 
     assert library.work() == {"given back": 2, "done": 1, "orphaned": 1}
     assert (library.embedded(processed.file), library.letters()) == (1, [])
