@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -13,8 +14,10 @@ from integrity.backends.supported import require_postgresql
 from integrity.models import FileState
 from integrity.pipeline.process import enqueue_missing
 from integrity.pipeline.states import adopt, lock_to_write
-from integrity.queue import KeyedQueue, notify
+from integrity.queue import KeyedQueue, count_on, notify
 from integrity.signals import pipeline_step
+
+log = logging.getLogger(__name__)
 
 FILES_PER_BATCH: Final = 200
 PATIENCE: Final = timedelta(seconds=5)
@@ -23,13 +26,15 @@ PATIENCE: Final = timedelta(seconds=5)
 def reconcile(*, queue: KeyedQueue, model: str) -> int:
     """Enqueue every live chunk that has neither vector, message nor open dead letter; return how many.
 
-    Chunks that somebody else made are taken on with ``model``. Locks some files at a time, against change only, and
-    passes over those that somebody is changing.
+    A queue that has begun to count anew counts on from its archive. Chunks that somebody else made are taken on with
+    ``model``. Locks some files at a time, against change only, and passes over those that somebody is changing.
 
     Raises:
         UnsupportedDatabase: this is not PostgreSQL.
     """
     require_postgresql(what="The queue", using=queue.using)
+    if renumbered := count_on(queue):
+        log.warning("Queue %s had begun to count anew: %d messages got new numbers", queue.name, renumbered)
     sent = 0
     for files in _batches(_unknown_files(using=queue.using)):
         adopt(files, model=model, using=queue.using)

@@ -31,6 +31,7 @@ from integrity.queue.leases import Lease, Return
 from integrity.queue.message import Message, UnsendableMessage
 from integrity.queue.names import InvalidQueueName
 from integrity.queue.notify import channel, listen, notify, wait_for_message
+from integrity.queue.numbers import count_on
 
 __all__ = [
     "Installation",
@@ -46,6 +47,7 @@ __all__ = [
     "Return",
     "UnsendableMessage",
     "channel",
+    "count_on",
     "find_installation",
     "install",
     "listen",

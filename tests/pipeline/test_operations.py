@@ -10,6 +10,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import IntegrityError
 
 from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
@@ -133,6 +134,23 @@ def test_reconciling_takes_on_what_somebody_else_made(library: Library) -> None:
 
     library.work()
     assert_complete(library, file, version=1, chunks=5)
+
+
+@pytest.mark.parametrize("sent", [2, 3, 4])
+def test_reconciling_lets_a_queue_that_has_begun_to_count_anew_count_on(library: Library, sent: int) -> None:
+    library.upload(*words("first", 3))
+    library.work()
+    execute(f"ALTER TABLE {library.queue.table} ALTER msg_id RESTART")
+    processed = library.upload(*words("second", sent))
+    with pytest.raises(IntegrityError):
+        library.work()
+
+    assert reconcile(queue=library.queue, model=library.provider.model) == 0
+
+    library.let_leases_end()
+    assert library.work() == {"done": sent}
+    assert_complete(library, processed.file, version=1, chunks=sent)
+    assert library.outcomes() == {"done": 3 + sent}
 
 
 def buried_twice(library: Library) -> UUID:
