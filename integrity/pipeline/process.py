@@ -14,13 +14,13 @@ from django.db.models.functions import Now
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL
 from integrity.exceptions import IntegrityAppError
-from integrity.models import CourseFile, DeadLetter, FileState
+from integrity.models import CourseFile, DeadLetter, FileChunk, FileState
 from integrity.models.fields import uuid7
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.content import InvalidText, content_hash, pieces_of
 from integrity.pipeline.jobs import JOB_TYPE, queue_beside
 from integrity.pipeline.providers import default_model, is_name
-from integrity.pipeline.serving import serve_locked
+from integrity.pipeline.serving import serve_locked, tell_served
 from integrity.pipeline.states import lock_to_change
 from integrity.queue import KeyedQueue, notify
 from integrity.signals import pipeline_step
@@ -59,8 +59,9 @@ def process_file(
 ) -> Processed:
     """Make ``text``, or ready-made ``chunks``, the file's current version, and enqueue what has no vector yet.
 
-    The older version stays searchable until the new one is complete. Same content, chunker and model: nothing is
-    done. Locks the file; takes part in the caller's transaction, if one is open.
+    The older version stays searchable until the new one is complete. Same content, chunker and model, and its chunks
+    are there: nothing is done, but to tell ``course_files`` again what it is. Locks the file; takes part in the
+    caller's transaction, if one is open.
 
     Raises:
         InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store; or no
@@ -79,7 +80,8 @@ def process_file(
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         state = lock_to_change(file, model=model, using=using)
-        if state.content_hash == digest:
+        if state.content_hash == digest and _has_chunks(state, len(pieces), using=using):
+            tell_served(state, using=using)
             return Processed(file=file, version=state.current_version, chunks=len(pieces), unchanged=True)
         pipeline_step.send(sender=FileState, using=using, step="file locked")
         return replace_version(state, pieces, model=model, digest=digest, queue=queue)
@@ -175,6 +177,12 @@ def enqueue_missing(files: Sequence[UUID], *, queue: KeyedQueue, among: Sequence
 def _require_file(file: UUID, *, using: str) -> None:
     if not get_rows(using=using).fetch(SQL("SELECT 1 FROM course_files WHERE id = %s FOR KEY SHARE"), (file,)):
         raise UnknownFile(f"There is no file {file} in course_files. Insert its row first.")
+
+
+def _has_chunks(state: FileState, count: int, *, using: str) -> bool:
+    """Whether the current version has its chunks still, or somebody removed them behind our back."""
+    chunks = FileChunk.objects.using(using).filter(file_id=state.file_id, version=state.current_version)
+    return chunks.filter(is_active=True).count() == count
 
 
 def _next_version(state: FileState, *, using: str) -> int:

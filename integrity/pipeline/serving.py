@@ -107,6 +107,14 @@ def serve_locked(files: Collection[UUID], *, using: str) -> list[UUID]:
     return complete
 
 
+def tell_served(state: FileState, *, using: str) -> None:
+    """Tell the owner's table that a file is served, where it says something else; the caller holds the file's lock."""
+    if state.serving_version == state.current_version:
+        done = CourseFile.Status.COMPLETED
+        others = CourseFile.objects.using(using).filter(pk=state.file_id).exclude(status=done, embedding_status=done)
+        _mark_completed(list(others.values_list("pk", flat=True)), using=using)
+
+
 def _overdue(*, limit: int, queue: KeyedQueue) -> list[UUID]:
     """Files to be served, and files to be marked as failed. Whatever else waits must not stand in their way."""
     found = get_rows(using=queue.using).fetch(

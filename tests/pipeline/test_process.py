@@ -53,6 +53,29 @@ def test_the_same_content_again_does_nothing(library: Library) -> None:
     assert library.outcomes() == {"done": 5}
 
 
+def test_the_same_content_again_is_told_to_an_owner_who_has_reset_the_status(library: Library) -> None:
+    processed = library.upload("text")
+    library.work()
+    execute("UPDATE course_files SET status = 'pending', embedding_status = NULL")
+
+    assert library.upload("text", file=processed.file).unchanged
+
+    assert CourseFile.objects.get(pk=processed.file).status == "completed"
+    assert_complete(library, processed.file, version=1, chunks=1)
+
+
+def test_the_same_content_again_is_a_new_version_where_somebody_has_removed_the_chunks(library: Library) -> None:
+    processed = library.upload("one", "two")
+    library.work()
+    execute("DELETE FROM file_embeddings")
+    execute("DELETE FROM file_chunks WHERE chunk_index = 0")
+
+    assert library.upload("one", "two", file=processed.file).version == 2
+
+    library.work()
+    assert_complete(library, processed.file, version=2, chunks=2)
+
+
 def test_another_model_is_another_version(library: Library) -> None:
     first = library.upload("one text")
 
