@@ -80,6 +80,20 @@ def test_a_name_that_pgmq_cannot_take_is_refused_in_one_line(
     assert find_installation(using="default") is None
 
 
+def test_a_queue_that_is_a_view_is_refused_in_one_line(
+    postgres_database: Database, call: Callable[..., CommandResult]
+) -> None:
+    install(using="default")
+    Queue(name="seen").create()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE pgmq.q_seen RENAME TO seen")
+        cursor.execute("CREATE VIEW pgmq.q_seen AS SELECT * FROM pgmq.seen")
+
+    result = call("install_pgmq", "--queue=seen")
+
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+
+
 @pytest.mark.parametrize("name", ["Mixed_Case", "has space", "select", "x" * 47, "0", "a{b}"])
 def test_odd_names_that_pgmq_takes_work(queue: Queue, name: str) -> None:
     odd = KeyedQueue(name=name, key=("a", "b"))

@@ -18,13 +18,15 @@ UNDEFINED = {"42P01", "42703", "3F000"}  # table, column, schema
 
 _RAISED = "A trigger or function of this database says so: ask whoever made it."
 _LACKING = "Check that it is the right database and search_path, and that its extensions are the ones needed."
+_CANNOT = "This PostgreSQL, or this kind of table, cannot do that."
 _ADVICE = {
     "25006": "Connect to the primary, as a role and to a database without default_transaction_read_only.",
     "P0001": _RAISED,  # RAISE EXCEPTION
     "P0004": _RAISED,  # ASSERT
     "42883": _LACKING,  # no such function or operator
     "42704": _LACKING,  # no such type, role or other object
-    "0A000": "This PostgreSQL, or this kind of table, cannot do that.",
+    "0A000": _CANNOT,
+    "42809": _CANNOT,  # a view where a table is needed
 }
 _TOO_LONG = {  # all but the first end the session
     "57014": "If it was statement_timeout, raise that for this role: it would end the same statement again.",
