@@ -12,6 +12,7 @@ from typing import Final
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, as_value, compose
 from integrity.pipeline.jobs import command_for, job_queue
+from integrity.queue import lacking_columns
 from integrity.queue.advice import install_command
 from integrity.queue.install import require_installation
 from integrity.queue.keyed import has_key
@@ -55,9 +56,12 @@ def _examine_queue(queue: str, using: str) -> Iterator[Mistake]:
             message=f"Queue {queue} is in pgmq.meta, and one of its tables is missing.",
             hint=f"Run: SELECT pgmq.create('{queue}'), or delete its row there.",
         )
-        return
-    for check in PER_QUEUE:
-        yield from check(queue, using)
+    elif missing := lacking_columns(queue, using=using):
+        message = f"Queue {queue} was made by an older PGMQ: its tables lack columns that the functions need."
+        yield Mistake(id="queue.columns", message=message, hint=f"Run: {'; '.join(missing)}.")
+    else:
+        for check in PER_QUEUE:
+            yield from check(queue, using)
 
 
 def _oid(table: SQL, *, using: str) -> int | None:

@@ -16,7 +16,8 @@ parameter makes the call ambiguous. What PGMQ lacks stands beside it:
 
 from __future__ import annotations
 
-from integrity.queue.client import Queue, QueueMissing
+from integrity.queue.client import Queue, QueueMissing, QueueOutdated
+from integrity.queue.columns import lacking_columns
 from integrity.queue.install import (
     Installation,
     InstallationRefused,
@@ -44,12 +45,14 @@ __all__ = [
     "PgmqMissing",
     "Queue",
     "QueueMissing",
+    "QueueOutdated",
     "Return",
     "UnsendableMessage",
     "channel",
     "count_on",
     "find_installation",
     "install",
+    "lacking_columns",
     "listen",
     "notify",
     "shipped_version",

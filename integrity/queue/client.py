@@ -14,6 +14,7 @@ from integrity.backends.sql import SQL, as_value, compose
 from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
 from integrity.queue.advice import install_command
+from integrity.queue.columns import lacking_columns
 from integrity.queue.leases import Lease
 from integrity.queue.message import Message, decoded, json_text
 from integrity.queue.names import archive_table, checked_name, queue_table
@@ -23,6 +24,10 @@ LARGEST = 1 << 62  # bytes: no limit
 
 class QueueMissing(IntegrityAppError):
     """There is no such queue in this database."""
+
+
+class QueueOutdated(IntegrityAppError):
+    """The queue's tables lack what the functions of a newer PGMQ need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +56,15 @@ class Queue:
         return archive_table(self.name)
 
     def create(self) -> None:
-        """Create the queue where it is missing. Takes PGMQ's advisory lock on the queue's name, if it is."""
+        """Create the queue where it is missing. Takes PGMQ's advisory lock on the queue's name, if it is.
+
+        Raises:
+            QueueOutdated: it is there, and older than PGMQ's functions.
+        """
         # PGMQ's own function would take SHARE on a queue that is there, and all senders would wait behind that.
         if not self.exists():
             self.rows.fetch(SQL("SELECT pgmq.create(%s::text)"), (self.name,))
+        self._require_columns()
 
     def drop(self) -> bool:
         """Drop the queue with its messages and its archive; return whether it was there."""
@@ -70,12 +80,20 @@ class Queue:
 
         Raises:
             QueueMissing: there is no such queue.
+            QueueOutdated: it is older than PGMQ's functions.
             UnsupportedDatabase: this is not PostgreSQL.
         """
         require_postgresql(what="The queue", using=self.using)
         if not self.exists():
             command = install_command(using=self.using, queue=self.name)
             raise QueueMissing(f"There is no queue {self.name!r}. Run: {command}.")
+        self._require_columns()
+
+    def _require_columns(self) -> None:
+        if missing := lacking_columns(self.name, using=self.using):
+            raise QueueOutdated(
+                f"Queue {self.name!r} was made by an older PGMQ, and lacks columns. Run: {'; '.join(missing)}."
+            )
 
     def send(self, message: Any, *, headers: Mapping[str, Any] | None = None, delay: timedelta = timedelta(0)) -> int:
         """Send one message and return its ``msg_id``.

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from integrity.pipeline.doctor import examine
-from integrity.queue import Queue, install
+from integrity.queue import Queue, QueueOutdated, install
 from integrity.queue.install import PgmqMissing
 from tests.commands import CommandResult
 from tests.databases import Database
@@ -128,6 +128,20 @@ def test_a_queue_that_was_logged_again(library: Library) -> None:
     execute(mistake.hint.removeprefix("Run: ").partition(",")[0])
 
     assert found() == []
+
+
+def test_a_queue_that_is_older_than_pgmqs_functions(library: Library) -> None:
+    Queue(name="old").create()
+    execute("ALTER TABLE pgmq.q_old DROP COLUMN headers, DROP COLUMN last_read_at")
+    execute("ALTER TABLE pgmq.a_old DROP COLUMN headers")
+    with pytest.raises(QueueOutdated, match="ADD COLUMN headers jsonb"):
+        Queue(name="old").require()
+
+    (mistake,) = examine(using="default")
+    execute(mistake.hint.removeprefix("Run: ").removesuffix("."))
+
+    assert found() == []
+    Queue(name="old").require()
 
 
 def test_a_queue_whose_tables_are_gone(library: Library) -> None:
