@@ -24,7 +24,7 @@ class QueueElsewhere(IntegrityAppError):
 
 
 class Job(NamedTuple):
-    """One chunk to be embedded. ``version`` is None in messages of the original shape, which did not know versions."""
+    """One chunk to be embedded. Messages of the original shape know no version (None), and no model (empty)."""
 
     message: Message
     chunk_id: UUID
@@ -75,8 +75,8 @@ def queue_beside(queue: KeyedQueue | None, *, using: str) -> KeyedQueue:
     return queue
 
 
-def parse(message: Message, *, model: str) -> Job | BadMessage:
-    """Read a message; ``model`` is what messages without one mean."""
+def parse(message: Message) -> Job | BadMessage:
+    """Read a message."""
     if message.body is None and message.size > LARGEST_MESSAGE:
         error = f"The message has {message.size} bytes; {LARGEST_MESSAGE} are the most."
         return BadMessage(message=message, reason=DeadLetter.Reason.TOO_LARGE, error=error)
@@ -95,7 +95,7 @@ def parse(message: Message, *, model: str) -> Job | BadMessage:
             chunk_id=_uuid(body, "chunk_id"),
             file_id=_uuid(body, "file_id", read=_file_id) if body.get("file_id") is not None else None,
             version=_whole_number(body, "version"),
-            model=_text(body, "model") or model,
+            model=_text(body, "model"),
         )
     except ValueError as error:
         return BadMessage(message=message, reason=DeadLetter.Reason.MALFORMED, error=str(error))

@@ -99,8 +99,9 @@ def _outcome(job: Job, chunk: _Chunk | None, *, model: str) -> str:
         return "superseded"
     if job.version is not None and job.version != chunk.version:
         return "superseded"
-    if job.version is not None and job.model != chunk.model:
+    wanted = job.model or chunk.model  # without one, the file's: another's vector would not make it complete
+    if job.version is not None and wanted != chunk.model:
         return "superseded"
-    if job.model != model:
+    if wanted != model:
         return "other model"
     return "done" if chunk.embedded else "live"

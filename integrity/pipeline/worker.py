@@ -160,7 +160,7 @@ class Worker:
         suspects: list[Job] = []
         foreign: list[Message] = []
         for message in messages:
-            job, reads = parse(message, model=self.provider.model), unaccounted(message)
+            job, reads = parse(message), unaccounted(message)
             if isinstance(job, BadMessage):
                 graves.append(Grave.of_message(job))
             elif read_by_others(job):

@@ -19,7 +19,7 @@ from integrity.pipeline.failures import CONDEMNED
 from integrity.pipeline.providers import InputRejected, ProviderMisconfigured, ProviderUnavailable, RateLimited
 from integrity.signals import pipeline_step
 from tests.databases import Database
-from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
 from tests.pipeline.providers import Scripted
 
 ORIGINAL = {"job_type": "generate_embedding", "user_id": "u1", "metadata": {"page": 1}, "content": "whatever"}
@@ -516,6 +516,24 @@ def test_what_the_server_lacks_for_a_while_is_no_messages_fault(own_library: Lib
 
     assert own_library.work() == {"done": 3}
     assert_complete(own_library, processed.file, version=1, chunks=3)
+
+
+def test_a_message_without_a_model_means_that_of_the_files_vectors(library: Library) -> None:
+    file = new_file()
+    execute(
+        "INSERT INTO file_chunks (id, file_id, chunk_index, content) "
+        "SELECT gen_random_uuid(), %s, n, 'theirs ' || n FROM generate_series(0, 1) n",
+        file,
+    )
+    execute(
+        "INSERT INTO file_embeddings (id, chunk_id, embedding, model_version) "
+        "SELECT gen_random_uuid(), id, array_fill(0.5::real, ARRAY[48]), 'theirs' "
+        "FROM file_chunks WHERE chunk_index = 0"
+    )
+    library.send(**ORIGINAL, chunk_id=str(library.chunks(file)[1]), file_id=str(file))
+
+    assert library.work() == {"retry": 1}
+    assert library.embedded(file) == 1
 
 
 @pytest.mark.parametrize("reads", [50, 2_000_000])
