@@ -16,6 +16,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
+from integrity.dedupe.kinds import changes_kind, kind_of_parent
 from integrity.dedupe.maps import key_changes
 from integrity.dedupe.mismatches import require_keys
 from integrity.dedupe.references import Reference, references_to
@@ -99,6 +100,7 @@ class Following:
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
         self._follow_policies(stage)
         mark_collisions(stage, self._catalogue, root=self.root, rows=self._rows)
+        self._refuse_other_kinds(stage)
         if table == self.root.table:
             self._refuse_own_collisions(stage)
         old, self.stages[table] = self.stages.get(table), stage
@@ -154,6 +156,16 @@ class Following:
                 condition=SQL(condition),
             )
         )
+
+    def _refuse_other_kinds(self, stage: Stage) -> None:
+        """Leave groups alone where a child's row would complete a row that says it is of another class."""
+        for reference in stage.plain:
+            if kind := kind_of_parent(reference, stage.table, apps=self._apps, catalogue=self._catalogue):
+                reason = (
+                    f"a row of {stage.table} completes a row that goes, and the one that stays is of another class by "
+                    f"{kind.model._meta.db_table}.{kind.column}; with {kind.name!r} in the key, both stay"
+                )
+                self._refuse(stage, changes_kind(reference, stage, kind), reason)
 
     def _refuse_own_collisions(self, stage: Stage) -> None:
         """Leave groups alone that would make rows of the rule's own table meet: by the rule, they are no duplicates."""

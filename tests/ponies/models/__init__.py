@@ -13,7 +13,18 @@ from tests.ponies.models.belongings import (
     Stall,
 )
 from tests.ponies.models.herd import Pony, Ribbon, Score, Show, ShowPony, Toy
-from tests.ponies.models.inheritance import Animal, Horn, Keeper, RealKeeper, Shift, Unicorn, Vaccination
+from tests.ponies.models.inheritance import (
+    Animal,
+    Horn,
+    Keeper,
+    Oak,
+    Plant,
+    RealKeeper,
+    Rose,
+    Shift,
+    Unicorn,
+    Vaccination,
+)
 from tests.ponies.models.keys import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Slot, Start
 from tests.ponies.models.oddities import Comb, Computed, Numbered, Odd, OldNote, Scroll, Seal
 
@@ -35,14 +46,17 @@ __all__ = [
     "LooseNote",
     "Membership",
     "Numbered",
+    "Oak",
     "Odd",
     "OldNote",
     "Passport",
+    "Plant",
     "Pony",
     "ProxyNote",
     "RealKeeper",
     "Remark",
     "Ribbon",
+    "Rose",
     "Score",
     "Scroll",
     "Seal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 
@@ -33,6 +34,25 @@ class Vaccination(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["animal", "against"], name="one_vaccination_each")]
+
+
+class Plant(models.Model):
+    """The parent of a polymorphic model: its rows say of which class they are."""
+
+    name = models.TextField()
+    kind = models.ForeignKey(ContentType, null=True, on_delete=models.CASCADE)
+
+
+class Rose(Plant):
+    """One class."""
+
+    thorns = models.IntegerField()
+
+
+class Oak(Plant):
+    """Another."""
+
+    rings = models.IntegerField()
 
 
 class Keeper(models.Model):
