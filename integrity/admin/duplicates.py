@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import select_template
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -92,6 +93,16 @@ class DuplicatesMixin(_ModelAdmin):
         """Add a link to the group of each rule."""
         links = [(rule.name, self._url(unquote(object_id), rule)) for rule in rules_of(self.model)]
         return super().change_view(request, object_id, form_url, {"duplicates": links, **(extra_context or {})})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Put the links on the page that it would be without this class: packages and projects have their own."""
+        app, model = self.opts.app_label, self.opts.model_name
+        usual = [f"admin/{app}/{model}/change_form.html", f"admin/{app}/change_form.html", "admin/change_form.html"]
+        own = super().change_form_template or usual
+        context["form_template"] = select_template([own] if isinstance(own, str) else own)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def duplicates_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the rows that share a rule's key with this one (``?rule=``, by default the first rule).

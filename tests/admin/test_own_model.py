@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from html import unescape
 
 import pytest
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
+from pytest_django import Settings
 
 from integrity import rules
 from integrity.dedupe import DedupeRule
@@ -86,6 +88,29 @@ def test_a_row_that_the_models_pages_hide_has_no_comparison(root: Client, clerk:
     for slug, status in (("secret", 404), ("locked", 403)):
         page(root, f"{slug}/duplicates/")
         page(clerk, f"{slug}/duplicates/", status=status)
+
+
+@pytest.mark.parametrize("name", ["admin/ponies/colour/change_form.html", "package/change_form.html"])
+def test_a_page_that_a_project_or_a_package_brings_stays_and_gets_the_links(
+    root: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    theirs = (
+        '{% extends "admin/change_form.html" %}{% block field_sets %}<p>languages</p>{{ block.super }}{% endblock %}'
+    )
+    loaders = [
+        ("django.template.loaders.locmem.Loader", {name: theirs}),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    [engine] = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": loaders}}]
+    if name.startswith("package"):
+        monkeypatch.setattr(ModelAdmin, "change_form_template", name)
+    make("item")
+
+    html = page(root, "item/change/")
+
+    assert "<p>languages</p>" in html
+    assert f'<a href="{COLOURS}/item/duplicates/?rule=colours">' in html
 
 
 def test_a_link_to_a_row_leads_to_that_row_and_to_no_other(root: Client) -> None:
