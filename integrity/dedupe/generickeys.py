@@ -25,10 +25,19 @@ def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterato
     pk = next(model for model in models if not model._meta.proxy)._meta.pk
     if pk.column is None:
         return  # Django has no generic foreign keys to composite primary keys
-    numbers = SQL(", ".join(map(str, sorted(types))))
     for type_field, id_field in generic_keys_of_models(apps):
         if _can_hold(id_field, pk):
-            yield id_field, pk, compose("c.{column} IN ({numbers})", column=type_field.column, numbers=numbers)
+            yield id_field, pk, _names_one_of(types, type_field.column)
+
+
+def names_type_of(models: Sequence[Any], column: str, *, apps: Apps, using: str) -> SQL | None:
+    """Condition: the row ``c`` names in this column the content type of one of the models; None where none has one."""
+    types = _content_types(models, apps, using=using)
+    return _names_one_of(types, column) if types else None
+
+
+def _names_one_of(types: set[int], column: str) -> SQL:
+    return compose("c.{column} IN ({types})", column=column, types=SQL(", ".join(map(str, sorted(types)))))
 
 
 def generic_keys_of_models(apps: Apps) -> Iterator[tuple[Any, Any]]:

@@ -24,7 +24,7 @@ from integrity.backends import (
     has_index_on,
 )
 from integrity.backends.sql import NOTHING, SQL
-from integrity.dedupe.generickeys import generic_keys_to
+from integrity.dedupe.generickeys import generic_keys_to, names_type_of
 from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
 
 
@@ -117,8 +117,7 @@ def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
 
 
 def _generic_foreign_keys(table: str, apps: Apps, catalogue: Catalogue, *, using: str) -> Iterator[Reference]:
-    models = [model for model in apps.get_models() if _is_of(model, table, catalogue)]
-    for ids, pk, condition in generic_keys_to(models, apps=apps, using=using):
+    for ids, pk, condition in generic_keys_to(_models_of(table, apps, catalogue), apps=apps, using=using):
         reference = Reference(
             table=ids.model._meta.db_table,
             columns=(ids.column,),
@@ -143,17 +142,29 @@ def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: C
                 f"The rule for {rule.model} declares ids inside {soft.source}.{soft.field}, but the primary key of "
                 f"table {table!r} is not {model._meta.pk.name!r} alone, so an id may not be that of one row."
             )
+        condition = _typed(soft, table, apps, using, catalogue)
+        if condition is None:
+            continue
         reference = Reference(
             table=source,
             columns=(column,),
             target_table=table,
             target_columns=(model._meta.pk.column,),
+            condition=condition,
             policy=soft.policy,
             soft=soft if soft.inside else None,
         )
         yield reference
         if isinstance(model._meta.pk, UUIDField) and not soft.inside:
             yield replace(reference, dashed=True)
+
+
+def _typed(soft: SoftReference, table: str, apps: Apps, using: str, catalogue: Catalogue) -> SQL | None:
+    """The condition of a declaration that names a content type; None where no row can have that of the table."""
+    if not soft.content_type:
+        return NOTHING
+    _, column = soft_column(replace(soft, field=soft.content_type), apps, using)
+    return names_type_of(_models_of(table, apps, catalogue), column, apps=apps, using=using)
 
 
 def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
@@ -213,6 +224,10 @@ def _with_policy(reference: Reference, rule: DedupeRule | None) -> Reference:
     if rule is None:
         return reference
     return replace(reference, policy=rule.references.get(reference.label, reference.policy))
+
+
+def _models_of(table: str, apps: Apps, catalogue: Catalogue) -> list[Any]:
+    return [model for model in apps.get_models() if _is_of(model, table, catalogue)]
 
 
 def _is_of(model: Any, table: str, catalogue: Catalogue) -> bool:

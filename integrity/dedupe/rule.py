@@ -48,6 +48,7 @@ class SoftReference:
         field: the field, or column, that holds the id or ids.
         inside: "" where the value is the id; ``array`` for an array of ids; ``json`` for ids in a JSON document.
         path: for ``json``, the object keys that lead to the id, or to an array of ids.
+        content_type: the field, or column, that holds the content type of what the id is of, where that varies.
         policy: as for any reference.
     """
 
@@ -55,7 +56,15 @@ class SoftReference:
     field: str
     inside: str = ""
     path: tuple[str, ...] = ()
+    content_type: str = ""
     policy: str = REPOINT
+
+    def __post_init__(self) -> None:
+        if self.inside and self.content_type:
+            raise InvalidRule(
+                f"The reference in {self.source}.{self.field}: a content type tells whose the id is where the value is "
+                "the id. Leave `inside` or `content_type` out."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

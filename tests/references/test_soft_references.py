@@ -1,14 +1,16 @@
-"""Ids that only the rule knows to be references: inside arrays and documents."""
+"""Ids that only the rule knows to be references: inside arrays and documents, and beside a content type."""
 
 from __future__ import annotations
 
 import pytest
 from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 
 from integrity.dedupe import DedupeRule, InvalidRule, SoftReference, make_plan
 from tests.databases import Database
 from tests.ponies.merging import merge, twins
-from tests.ponies.models import Pony
+from tests.ponies.models import Pony, Toy
+from tests.references.conftest import Merge
 
 
 def herd(inside: str) -> DedupeRule:
@@ -58,3 +60,31 @@ def test_ids_inside_a_column_are_those_of_the_primary_key(postgres_ponies: Datab
 
     with pytest.raises(InvalidRule, match="'ponies_pony' is not 'id' alone"):
         make_plan(herd("array"), apps=apps, using="default")
+
+
+def test_an_id_beside_a_content_type_follows_where_it_is_of_the_rules_model(ponies: Database, merge: Merge) -> None:
+    first, second = twins()
+    pony, toy = (ContentType.objects.get_for_model(model).pk for model in (Pony, Toy))
+    ponies.execute("CREATE TABLE visits (id int PRIMARY KEY, kind int, object_id varchar(50))")
+    ponies.execute(f"INSERT INTO visits VALUES (1, {pony}, '{second.pk}'), (2, {toy}, '{second.pk}')")
+    visits = SoftReference(source="visits", field="object_id", content_type="kind")
+
+    run = merge(model="ponies.Pony", fields=("name",), soft_references=(visits,))
+
+    assert (run.removed, run.repointed) == (1, 1)
+    assert ponies.execute("SELECT id, object_id FROM visits ORDER BY id") == [(1, str(first.pk)), (2, str(second.pk))]
+
+
+def test_where_the_rules_model_has_no_content_type_no_row_can_name_it(ponies: Database, merge: Merge) -> None:
+    _, second = twins()
+    ContentType.objects.filter(app_label="ponies").delete()
+    ponies.execute("CREATE TABLE visits (id int PRIMARY KEY, kind int, object_id varchar(50))")
+    ponies.execute(f"INSERT INTO visits VALUES (1, 1, '{second.pk}')")
+    visits = SoftReference(source="visits", field="object_id", content_type="kind")
+
+    assert merge(model="ponies.Pony", fields=("name",), soft_references=(visits,)).repointed == 0
+
+
+def test_a_content_type_tells_nothing_of_ids_inside_a_value() -> None:
+    with pytest.raises(InvalidRule, match="Leave `inside` or `content_type` out"):
+        SoftReference(source="visits", field="ids", inside="json", content_type="kind")
