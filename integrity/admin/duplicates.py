@@ -100,7 +100,7 @@ class DuplicatesMixin(_ModelAdmin):
         """Put the links on the page that it would be without this class: packages and projects have their own."""
         app, model = self.opts.app_label, self.opts.model_name
         usual = [f"admin/{app}/{model}/change_form.html", f"admin/{app}/change_form.html", "admin/change_form.html"]
-        own = super().change_form_template or usual
+        own: Any = super().change_form_template or usual
         context["form_template"] = select_template([own] if isinstance(own, str) else own)
         return super().render_change_form(request, context, *args, **kwargs)
 

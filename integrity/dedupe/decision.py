@@ -12,6 +12,7 @@ from django.apps.registry import Apps
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import compose
 from integrity.dedupe.batches import FIRST_SIZE
+from integrity.dedupe.caveats import caveats
 from integrity.dedupe.conflicts import apply_conflict_policy
 from integrity.dedupe.couplings import couple
 from integrity.dedupe.fills import stage_fills
@@ -60,6 +61,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
             "references": [_reference_counts(stage, batches, using=using) for stage in stages if not stage.fills],
             "filled": _filled(fills, using=using),
             "triggers": _triggers((root, *stages), using=using),
+            "caveats": list(caveats(target, root, apps=apps)),
             "indexed_key": _indexed_key(target),
         },
         digest=digest_of(target, (root, *stages)),

@@ -26,7 +26,7 @@ def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterato
     if pk.column is None:
         return  # Django has no generic foreign keys to composite primary keys
     for type_field, id_field in generic_keys_of_models(apps):
-        if _can_hold(id_field, pk):
+        if can_hold(id_field, pk):
             yield id_field, pk, _names_one_of(types, type_field.column)
 
 
@@ -51,7 +51,23 @@ def generic_keys_of_models(apps: Apps) -> Iterator[tuple[Any, Any]]:
                 yield model._meta.get_field(field.ct_field), model._meta.get_field(field.fk_field)
 
 
-def _can_hold(ids: Any, pk: Any) -> bool:
+def undeclared_keys_of_models(apps: Apps) -> Iterator[tuple[Any, Any]]:
+    """Yield the same for models that keep a content type and an id by their usual names, and declare no such key."""
+    declared = {(known.model._meta.label_lower, known.name) for known, _ in generic_keys_of_models(apps)}
+    for model in apps.get_models(include_auto_created=True):
+        fields = {field.name: field for field in model._meta.local_concrete_fields}
+        for name, field in fields.items():
+            if names_types(field) and (model._meta.label_lower, name) not in declared:
+                usual = (name.replace("content_type", of) for of in ("object_id", "object_pk"))
+                yield from ((field, fields[of]) for of in usual if of in fields and of != name)
+
+
+def names_types(field: Any) -> bool:
+    """Whether it is a foreign key to content types."""
+    return field.remote_field is not None and field.remote_field.model._meta.label_lower == "contenttypes.contenttype"
+
+
+def can_hold(ids: Any, pk: Any) -> bool:
     """Whether a column for ids can hold those of this model: numbers only numbers, UUIDs only UUIDs, texts all."""
     while pk.remote_field is not None:  # a child's key is its parent's
         pk = pk.target_field

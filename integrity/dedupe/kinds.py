@@ -12,10 +12,8 @@ from django.apps.registry import Apps
 
 from integrity.backends import Catalogue
 from integrity.backends.sql import SQL, compose
-from integrity.dedupe.generickeys import generic_keys_of_models
+from integrity.dedupe.generickeys import generic_keys_of_models, names_types
 from integrity.dedupe.stages import Stage, StagedReference
-
-_CONTENT_TYPE = "contenttypes.contenttype"
 
 
 def kind_of_parent(reference: StagedReference, table: str, *, apps: Apps, catalogue: Catalogue) -> Any:
@@ -50,7 +48,7 @@ def changes_kind(reference: StagedReference, stage: Stage, kind: Any) -> SQL:
 
 def _is_kind(field: Any, apps: Apps) -> bool:
     """Whether it names a content type for itself, and not for the id beside it."""
-    if field.remote_field is None or field.remote_field.model._meta.label_lower != _CONTENT_TYPE:
+    if not names_types(field):
         return False
     named = {(known.model._meta.label_lower, known.name) for known, _ in generic_keys_of_models(apps)}
     return (field.model._meta.label_lower, field.name) not in named

@@ -162,6 +162,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
         references=tuple(map(ReferenceSummary.from_json, plan.document["references"])),
         refused=refusal_summary(root, using=using),
         triggers=plan.document.get("triggers", {}),  # a plan that an earlier version made has not asked
+        caveats=tuple(plan.document.get("caveats", ())),
         filled=plan.document["filled"],
         by_hand=len(plan.document.get("survivors", {})),
         limit=plan.document.get("limit"),

@@ -95,6 +95,8 @@ class PlanSummary:
     refused: tuple[Refusal, ...]
     triggers: Mapping[str, Sequence[str]]
     """Names of the triggers of each table whose rows would go or change; what they do is not foreseen."""
+    caveats: tuple[str, ...]
+    """What nothing in the plan is about, and should be known: hidden survivors, undeclared references."""
     by_hand: int
     """Groups whose survivor was named by a person."""
     limit: int | None

@@ -77,6 +77,15 @@ class Target:
         """The same with the primary key, as ``p1..pn``."""
         return self._select(self._base(), self._pk_and_key())
 
+    def shown(self) -> Query | None:
+        """A query of the primary keys of the rows that the default manager shows; None where it hides no row."""
+        every: QuerySet[Any] = QuerySet(self.model, using=self.using).order_by()
+        try:
+            rows = self._select(self.model._default_manager.using(self.using).order_by(), self._pk_and_key())
+        except Exception:  # a stranger's manager may need a tenant, a request, anything
+            return None
+        return rows if rows != self._select(every, self._pk_and_key()) else None
+
     def groups(self, *, limit: int | None = None) -> GroupQuery:
         """All that ``Rows.stage_groups`` needs to find, number and order the duplicate groups."""
         orders = self.orderings

@@ -44,6 +44,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     if plan.triggers:
         fire = "; ".join(f"{', '.join(names)} of {name}" for name, names in plan.triggers.items())
         console.print(f"Triggers will fire, at an undo too: {fire}. What they do is neither foreseen nor taken back.")
+    for caveat in plan.caveats:
+        console.print(f"Note: {caveat}.")
     _print_refusals(console, plan.refused)
 
 

@@ -11,6 +11,7 @@ from tests.ponies.models.belongings import (
     SecretNote,
     SoftNote,
     Stall,
+    Visit,
 )
 from tests.ponies.models.herd import Pony, Ribbon, Score, Show, ShowPony, Toy
 from tests.ponies.models.inheritance import (
@@ -71,4 +72,5 @@ __all__ = [
     "Toy",
     "Unicorn",
     "Vaccination",
+    "Visit",
 ]

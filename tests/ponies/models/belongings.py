@@ -98,3 +98,10 @@ class Remark(models.Model):
     about_id = models.CharField(max_length=50)
     about = GenericForeignKey("about_type", "about_id")
     text = models.TextField()
+
+
+class Visit(models.Model):
+    """A content type and an id under their usual names, as logs have them: no generic foreign key declares them."""
+
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE)
+    object_id = models.TextField()
