@@ -29,7 +29,7 @@ def add_rule_options(parser: CommandParser) -> None:
     """Add what can be said about the rule, beside its name or model."""
     group = parser.add_argument_group("what is unique in app.Model, and what becomes of the rest")
     key = group.add_mutually_exclusive_group()
-    key.add_argument("--key", nargs="+", default=[], metavar="FIELD", help="The fields of the key.")
+    key.add_argument("--key", nargs="+", default=[], metavar="FIELD", help="The fields of the key; or FIELD,FIELD.")
     key.add_argument("--constraint", default="", metavar="NAME", help="A UniqueConstraint of the model.")
     group.add_argument("--nulls", choices=NULLS, default="", help="With --key: what NULLs are. Default: distinct.")
     group.add_argument(
@@ -59,7 +59,7 @@ def wording_of(options: dict[str, Any]) -> Wording:
     return Wording(
         rule="" if has_key else target,
         model=target if has_key else "",
-        key=tuple(options["key"]),
+        key=tuple(name for part in options["key"] for name in part.split(",")),
         constraint=options["constraint"],
         nulls=options["nulls"],
         clock=options["clock"],

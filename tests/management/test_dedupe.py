@@ -90,6 +90,14 @@ def test_a_model_and_a_key_are_all_it_takes(ponies: Database, call: Call) -> Non
     assert names() == [1]
 
 
+def test_the_fields_of_a_key_may_stand_between_commas_as_for_add_unique(ponies: Database, call: Call) -> None:
+    asked = (("sire,name",), ("sire", "name"))
+
+    plans = [plan_of(call("dedupe", "ponies.Pony", "--key", *key, "--format", "json")) for key in asked]
+
+    assert [plan["key"] for plan in plans] == [["sire", "name"]] * 2
+
+
 def test_a_plan_made_ad_hoc_is_applied_by_its_number_alone(ponies: Database, call: Call) -> None:
     twins(foaled=3)
     plan = planned(call, "--order-by", "-foaled")
