@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -47,7 +48,7 @@ def purge_quarantine(
     dry_run: bool = False,
     report: Report = silent,
 ) -> PurgeSummary:
-    """Delete for good what runs have kept whose state last changed longer ago than this.
+    """Delete for good what runs have kept at which nobody worked since longer ago than this, by an undo or otherwise.
 
     One transaction for each run. A redirect from each removed row's primary key to its survivor's remains, and the
     run says from then on that it was purged. ``rule`` and ``table`` (that of the rule) narrow the choice.
@@ -64,21 +65,20 @@ def purge_quarantine(
     rows = changes = 0
     for number, run_id in enumerate(chosen):
         report(Progress(step="purging", done=number, total=len(chosen)))
-        counted = _count(run_id, apps=apps, using=using) if dry_run else _purge(run_id, apps=apps, using=using)
+        counted = _count(run_id, apps=apps, using=using) if dry_run else _purge(run_id, runs, apps=apps, using=using)
         rows, changes = rows + counted[0], changes + counted[1]
     if not dry_run:
         discard_stale_plans(apps=apps, using=using)
     return PurgeSummary(runs=chosen, rows=rows, changes=changes, unfinished=unfinished)
 
 
-def _purge(run_id: int, *, apps: Apps, using: str) -> tuple[int, int]:
-    """Delete what one run has kept; return how many rows and values."""
+def _purge(run_id: int, old: QuerySet[Any], *, apps: Apps, using: str) -> tuple[int, int]:
+    """Delete what one run has kept if it is still among the ``old`` ones; return how many rows and values."""
     rows = get_rows(using=using)
-    runs = book("DedupeRun", apps=apps, using=using)
     with rows.writing(), transaction.atomic(using=using):
-        run = runs.select_for_update().get(pk=run_id)
-        if run.state in states.RESUMABLE or "purged" in run.details:
-            return 0, 0  # somebody else was faster
+        run = old.select_for_update().filter(pk=run_id).first()
+        if run is None or run.state in states.RESUMABLE:
+            return 0, 0  # somebody else was faster, or undoes it just now
         summary = summarize_run(run_id, apps=apps, using=using)
         counted = {True: 0, False: 0}
         for side in _sides(apps=apps, using=using):
@@ -92,7 +92,7 @@ def _purge(run_id: int, *, apps: Apps, using: str) -> tuple[int, int]:
         book("DedupePlan", apps=apps, using=using).filter(pk=run.plan_id).update(state="purged")
         refused = [asdict(refusal) for refusal in summary.refused]
         details = {**run.details, "purged": timezone.now().isoformat(), "refused": refused}
-        runs.filter(pk=run_id).update(details=details)
+        book("DedupeRun", apps=apps, using=using).filter(pk=run_id).update(details=details)
     return counted[True], counted[False]
 
 

@@ -61,18 +61,14 @@ def undo_run(
 
     Raises:
         UnknownRun: there is no such run.
-        Purged: what it had kept is gone.
+        Purged: what it had kept is gone, or went meanwhile.
         WrongState: it was undone already.
         UnknownGroup: its plan lacks one of the groups.
         SideTableGone: a table in which it may have kept something is not in the database.
         VerificationFailed: a batch did not restore what was kept; it was rolled back.
     """
     run = load_run(run_id, apps=apps, using=using)
-    if "purged" in run.details:
-        raise Purged(
-            f"Run {run_id} was purged on {run.details['purged'][:10]}: the rows that it removed are gone for good. "
-            f"Where each of them went: {command_for('where_is ID', using=using)}"
-        )
+    _require_kept(run, using=using)
     if run.state not in states.UNDOABLE:
         raise states.WrongState(f"Run {run_id} is {run.state} already.")
     require_groups(load_plan(run.plan_id, apps=apps, using=using), groups)
@@ -80,6 +76,14 @@ def undo_run(
         # Whoever is at it stops after its batch, whose rows are then there to be brought back.
         states.move_to(run, states.PAUSED, using=using)
     return _Undo(run, apps=apps, using=using, dry_run=dry_run).undo(groups=groups, report=report)
+
+
+def _require_kept(run: Any, *, using: str) -> None:
+    if "purged" in run.details:
+        raise Purged(
+            f"Run {run.pk} was purged on {run.details['purged'][:10]}: the rows that it removed are gone for good. "
+            f"Where each of them went: {command_for('where_is ID', using=using)}"
+        )
 
 
 class _Undo:
@@ -199,12 +203,14 @@ class _Undo:
         return self.restorer.planned(span)
 
     def _lock(self) -> None:
-        runs = type(self.run)._base_manager.using(self.using).select_for_update()
-        at_work = runs.get(pk=self.run.pk).state == states.RUNNING
-        if at_work or not self.rows.claim_table(self.checks.root_table):
+        runs = type(self.run)._base_manager.using(self.using)
+        run = runs.select_for_update().get(pk=self.run.pk)
+        _require_kept(run, using=self.using)
+        if run.state == states.RUNNING or not self.rows.claim_table(self.checks.root_table):
             raise states.WrongState(
                 f"A run is changing table {self.checks.root_table!r} just now; undo when it has ended."
             )
+        runs.filter(pk=run.pk).update(updated_at=Now())  # a purge of what is old passes it over
 
     def _close(self, *, restored_any: bool) -> None:
         """Note how far the run is undone now."""

@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.models.functions import Now
 
 from integrity.dedupe import DedupeRule, OrderByFields, Purged, PurgeSummary, purge_quarantine, undo_run, where_is
+from integrity.dedupe.progress import Progress
 from integrity.models import DedupePlan, DedupeRun, Embedding, SideTable
 from integrity.rules.embeddings import EMBEDDINGS
 from tests.commands import CommandResult
@@ -109,6 +111,53 @@ def test_runs_that_are_younger_or_of_others_are_left_alone(ponies: Database) -> 
     assert purge(rule="another").runs == ()
     assert purge(table="another").runs == ()
     assert kept() == 1
+
+
+def two_pairs_long_ago() -> int:
+    """Merge two pairs; return the run, at which nobody has worked for two months."""
+    Pony.all_objects.bulk_create(Pony(pk=n, name=f"pair {(n + 1) // 2}") for n in range(1, 5))
+    run = merge(BY_NAME)
+    DedupeRun.objects.update(updated_at=Now() - timedelta(days=60))
+    return run.id
+
+
+def test_what_an_undo_under_way_has_yet_to_bring_back_is_not_old(ponies: Database) -> None:
+    number = two_pairs_long_ago()
+    found: list[PurgeSummary] = []
+
+    def purge_what_is_old(progress: Progress) -> None:
+        if progress.done == 1:
+            found.append(purge(timedelta(days=30)))
+
+    undone = undo_run(number, apps=apps, using="default", groups=(1, 2), report=purge_what_is_old)
+
+    assert [summary.runs for summary in found] == [()]
+    assert (undone.state, undone.restored, Pony.all_objects.count()) == ("undone", 2, 4)
+
+
+def test_an_undo_that_begins_before_a_purge_comes_to_the_run_keeps_it_from_being_purged(ponies: Database) -> None:
+    number = two_pairs_long_ago()
+
+    def undo_one_group(progress: Progress) -> None:
+        undo_run(number, apps=apps, using="default", groups=(1,))
+
+    found = purge(timedelta(days=30), report=undo_one_group)
+
+    assert (found.rows, kept()) == (0, 1)
+    assert undo_run(number, apps=apps, using="default").state == "undone"
+
+
+def test_an_undo_is_told_when_everything_is_purged_meanwhile(ponies: Database) -> None:
+    number = two_pairs_long_ago()
+
+    def purge_all(progress: Progress) -> None:
+        if progress.done == 1:
+            purge()
+
+    with pytest.raises(Purged, match="gone for good"):
+        undo_run(number, apps=apps, using="default", groups=(1, 2), report=purge_all)
+
+    assert (DedupeRun.objects.get().state, Pony.all_objects.count()) == ("partially undone", 3)
 
 
 def test_runs_that_are_not_at_their_end_are_named_and_left_alone(ponies: Database) -> None:
