@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models.functions import Now
 
+from integrity.backends.writing import get_bulk
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.results import RunSummary
 from integrity.exceptions import IntegrityAppError
@@ -50,14 +51,18 @@ def move_to(run: Any, state: str, *, using: str, **fields: Any) -> None:
     """Bring a run (its book's row) to another state, store it with these fields, and announce it.
 
     One statement decides by the state that is in the database, not by the one that ``run`` remembers; it waits for a
-    batch that holds the row. The announcement is part of the transaction: a receiver that fails keeps the old state.
+    batch that holds the row, whatever the connection's isolation. The announcement is part of the transaction: a
+    receiver that fails keeps the old state.
 
     Raises:
         WrongState: there is no such transition.
     """
     sources = [source for source, after in TRANSITIONS.items() if state in after]
     rows = type(run)._base_manager.using(using).filter(pk=run.pk)
+    outermost = not connections[using].in_atomic_block
     with transaction.atomic(using=using):
+        if outermost:
+            get_bulk(using=using).see_what_is_committed()
         moved = rows.filter(state__in=sources).update(state=state, updated_at=Now(), **fields)
         run.refresh_from_db(using=using)
         if not moved:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from django.apps import apps
 from django.db import connections, transaction
@@ -17,6 +18,7 @@ from integrity.dedupe import (
     WrongState,
     apply_plan,
     make_plan,
+    pause_run,
     resume_run,
     summarize_run,
     undo_run,
@@ -27,7 +29,7 @@ from integrity.models import DedupeRun
 from tests.databases import Database
 from tests.ponies.merging import quarantined
 from tests.races.conftest import NAMES
-from tests.races.writers import at_step
+from tests.races.writers import ISOLATIONS, at_step
 from tests.snapshots import snapshot
 from tests.waiting import PATIENCE, eventually
 
@@ -180,6 +182,24 @@ def test_an_undo_in_the_middle_of_a_batch_waits_for_its_end_and_then_takes_back_
     if run.state != "undone":
         undo_run(run.pk, apps=apps, using="default")
     assert snapshot() == before
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS, ids=lambda level: level.name.lower())
+def test_a_run_is_paused_after_its_batch_whatever_the_default_isolation(
+    postgres_pairs: Database, isolation: psycopg.IsolationLevel
+) -> None:
+    apply(make_plan(NAMES, apps=apps, using="default").id)
+    DedupeRun.objects.update(state="running")
+    connections.databases["default"]["OPTIONS"]["isolation_level"] = isolation  # of connections opened from now on
+    other = Other(lambda: pause_run(DedupeRun.objects.get().pk, apps=apps, using="default"))
+
+    with transaction.atomic():  # as in a batch
+        DedupeRun.objects.update(cursor=1)
+        other.start()
+        eventually(lambda: postgres_pairs.execute(WAITING)[0][0])
+
+    other.join()
+    assert (other.error, DedupeRun.objects.get().state) == (None, "paused")
 
 
 def test_two_undos_of_one_run_at_once_take_it_back_once(postgres_pairs: Database) -> None:
