@@ -133,6 +133,9 @@ class Rows(Statements):
         tables = self.connection.introspection.table_names()
         return tuple(name for name in sorted(tables) if name == prefix or name.startswith(f"{prefix}_"))
 
+    def expect_scan(self) -> None:
+        """Let the rest of a batch read whole tables, where no index can serve it."""
+
     @abstractmethod
     def digest(self, name: str, names: Sequence[str]) -> str:
         """A fingerprint, as hexadecimal digits, of these columns of a side table, in whatever order its rows lie."""

@@ -174,7 +174,12 @@ def _count(run: Any, done: Counter[str]) -> None:
 
 def refuse_joined_once(work: Work) -> None:
     """Without an index on the key, looking for new members costs a scan: do it once, before the first batch."""
-    work.in_turn(lambda: work.resolver.recheck.refuse_joined((work.run.cursor, work.last)))
+
+    def refuse_joined() -> None:
+        work.resolver.rows.expect_scan()
+        work.resolver.recheck.refuse_joined((work.run.cursor, work.last))
+
+    work.in_turn(refuse_joined)
 
 
 def busy_ones_again(work: Work) -> None:

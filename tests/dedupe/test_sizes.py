@@ -36,6 +36,25 @@ def test_a_chain_of_groups_is_tied_together_in_a_few_passes(ponies: Database) ->
     assert snapshot() == before
 
 
+def test_without_an_index_on_the_key_new_members_of_all_groups_may_be_sought_by_reading_the_table(
+    postgres_ponies: Database,
+) -> None:
+    twins()
+    allowed: list[Any] = []
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        if "'joined'" in sql:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW enable_seqscan")
+                allowed.extend(cursor.fetchone())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(watch):
+        run = merge(ONE_NAME)
+
+    assert (run.removed, allowed) == (1, ["on"])
+
+
 def test_the_groups_of_many_refusals_are_looked_up_by_an_index(sqlite_ponies: Database) -> None:
     twins()
     plan = make_plan(DedupeRule(model="ponies.Pony", fields=("name",), conflict="refuse"), apps=apps, using="default")

@@ -45,6 +45,10 @@ class PostgreSQLRows(PostgreSQLGroups):
         with settings(self.connection, wanted, first=isolation):
             yield
 
+    def expect_scan(self) -> None:
+        # Before PostgreSQL 18 a scan that is switched off costs so much that no way of joining stands out any more.
+        self.execute(SQL("SET LOCAL enable_seqscan TO DEFAULT"))
+
     def prepare_stream(self, cursor: Any) -> None:
         from integrity.backends.postgresql.loading import let_text_be  # with psycopg, as above
 
