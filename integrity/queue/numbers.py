@@ -1,7 +1,8 @@
 """The numbers of messages, where a queue has begun to count anew.
 
-It does after a crash has emptied an unlogged one, after TRUNCATE ... RESTART IDENTITY, or restored without its
-sequence. Its archive remembers the old numbers and refuses them: nobody could ever archive such a message.
+An unlogged one does once a crash has emptied it; any other after TRUNCATE ... RESTART IDENTITY, or where it was
+restored without its sequence. Its archive remembers the old numbers and refuses them: nobody could ever archive such
+a message.
 """
 
 from __future__ import annotations
