@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from integrity.backends import get_rows
+from integrity.backends.postgresql.session import is_direct
 from integrity.backends.sql import SQL, compose
 from integrity.queue.client import Queue
 
@@ -33,8 +34,12 @@ def notify(queue: Queue) -> None:
 
 
 def listen(queue: Queue) -> None:
-    """Make this thread's connection receive the queue's notifications until it is closed."""
-    get_rows(using=queue.using).execute(compose("LISTEN {channel}", channel=channel(queue)))
+    """Make this thread's connection receive the queue's notifications until it is closed.
+
+    Behind a pooler it does nothing: other people's sessions would receive them.
+    """
+    if is_direct(connections[queue.using]):
+        get_rows(using=queue.using).execute(compose("LISTEN {channel}", channel=channel(queue)))
 
 
 def wait_for_message(queue: Queue, *, patience: timedelta) -> bool:

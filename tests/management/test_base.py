@@ -103,6 +103,14 @@ def test_a_statement_that_takes_too_long_says_what_to_raise(postgres_database: D
     assert "Nothing is lost" in line
 
 
+def test_a_pooler_that_takes_no_transactions_is_told_from_one_that_does(postgres_database: Database) -> None:
+    words = "transaction blocks not allowed in statement pooling mode"
+
+    line = fault_of(execute(f"DO $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = '08P01'; END $$"))
+
+    assert line.endswith("Connect to PostgreSQL directly, or to a pooler in transaction mode.")
+
+
 def test_an_error_of_ours_is_one_line_whatever_its_shape() -> None:
     assert fault_of(raising(IntegrityAppError("No rule.\n   Name one."))) == "No rule. Name one."
 

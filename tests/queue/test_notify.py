@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 
 import psycopg
+import pytest
 from django.db import connection, transaction
 
 from integrity.queue import Queue, channel, listen, notify, wait_for_message
@@ -31,6 +33,16 @@ def test_a_rollback_wakes_nobody(queue: Queue) -> None:
         transaction.set_rollback(True)
 
     assert not wait_for_message(queue, patience=NOW)
+
+
+def test_nobody_listens_behind_a_pooler(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("integrity.queue.notify"), "is_direct", lambda _: False)
+
+    listen(queue)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM pg_listening_channels()")
+        assert cursor.fetchall() == []
 
 
 def test_a_notification_that_came_while_the_reader_was_busy_is_not_lost(queue: Queue, pgmq_database: Database) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from django.apps import apps
 
+from integrity.backends.postgresql.session import PoolerInTheWay
 from integrity.dedupe import DedupeRule, ReferenceSummary, SoftReference, build_indexes, make_plan, summarize_plan
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, twins
@@ -34,6 +36,18 @@ def test_a_column_with_references_to_several_models_lacks_one_index(ponies: Data
         "building index integrity_ponies_remark_about_id on ponies_remark"
     ]
     assert reference(plan, "ponies_remark").indexed
+
+
+def test_behind_a_pooler_nothing_is_built(postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, second = twins()
+    Remark.objects.create(about=second)
+    plan = make_plan(ONE_NAME, apps=apps, using="default").id
+    monkeypatch.setattr("integrity.backends.postgresql.session.is_direct", lambda _: False)
+
+    with pytest.raises(PoolerInTheWay, match="Connect to PostgreSQL directly"):
+        build(plan)
+
+    assert not reference(plan, "ponies_remark").indexed
 
 
 def test_no_index_is_promised_for_ids_inside_a_document(ponies: Database) -> None:

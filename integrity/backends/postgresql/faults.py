@@ -34,6 +34,8 @@ _TOO_LONG = {  # all but the first end the session
     "25P04": "Raise transaction_timeout for this role.",
 }
 
+_STATEMENT_POOLING = "statement pooling mode"  # PgBouncer's words; it has one SQLSTATE for all that it says
+
 _ROWS_HIDDEN = "would be affected by row-level security"
 _TABLE_LIKE = re.compile(r"permission denied for (?:table|view|materialized view|foreign table) (?P<name>.+)$")
 
@@ -49,6 +51,8 @@ def explain(error: Exception, connection: BaseDatabaseWrapper) -> Fault | None:
             message=f"{said} Check that it is the right database and search_path; "
             "`manage.py migrate` makes or adopts the tables."
         )
+    if _STATEMENT_POOLING in said:
+        return Fault(message=f"{said} Connect to PostgreSQL directly, or to a pooler in transaction mode.")
     if state in _TOO_LONG:
         return Fault(message=f"{said} {_TOO_LONG[state]}", interrupted=True)
     if state and state.startswith(_DATA):

@@ -36,7 +36,13 @@ class PoolerInTheWay(IntegrityAppError):
 
 @contextmanager
 def settings(connection: BaseDatabaseWrapper, **wanted: str) -> Iterator[None]:
-    """Give the session these settings, and its own back whatever happens; unknown ones are left out."""
+    """Give the session these settings, and its own back whatever happens; unknown ones are left out.
+
+    Raises:
+        PoolerInTheWay: outside of a transaction, a pooler might give them to other sessions.
+    """
+    if not connection.in_atomic_block:
+        require_direct_connection(connection)
     before = {name: _setting(connection, name) for name in wanted}
     known = {name: value for name, value in before.items() if value is not None}
     try:
@@ -65,14 +71,19 @@ def _set(connection: BaseDatabaseWrapper, name: str, value: str) -> None:
     PostgreSQLRows(connection).execute(SQL("SELECT set_config(%s, %s, FALSE)"), (name, value))
 
 
+def is_direct(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the server session is the connection's own: a pooler gives it the number of another process."""
+    ours: Any = PostgreSQLRows(connection).value(SQL("SELECT pg_backend_pid()"))
+    return bool(connection.connection.info.backend_pid == ours)
+
+
 def require_direct_connection(connection: BaseDatabaseWrapper) -> None:
     """Check that the server session is the connection's own.
 
     Raises:
-        PoolerInTheWay: a pooler gave it the number of another process.
+        PoolerInTheWay: it is not.
     """
-    ours: Any = PostgreSQLRows(connection).value(SQL("SELECT pg_backend_pid()"))
-    if connection.connection.info.backend_pid != ours:
+    if not is_direct(connection):
         raise PoolerInTheWay(
             "This connection goes through a pooler such as PgBouncer, where timeouts and locks end up in other "
             "people's sessions. Connect to PostgreSQL directly for this."
