@@ -304,6 +304,27 @@ def test_a_lock_that_is_held_is_named_and_nothing_is_left(
     assert_nothing_left_behind()
 
 
+def test_a_second_process_that_adds_it_meanwhile_is_told_and_disturbs_nothing(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_table()
+    some_books(20, duplicates=3)
+    monkeypatch.setattr("integrity.backends.postgresql.session._TRIES", 2)
+
+    with closing(postgres_database.connect()) as another:
+        another.execute("SELECT pg_advisory_lock(hashtext('integrity'), hashtext('book.one_per_shelf'))")
+        with pytest.raises(OperationRefused, match="Another process is at 'one_per_shelf'"):
+            add().forwards()
+        assert len(ids()) == 23
+    add().forwards()
+
+    assert_unique()
+    assert_nothing_left_behind()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        assert cursor.fetchone() == (0,)
+
+
 def test_a_session_that_holds_several_locks_is_named_once(postgres_database: Database) -> None:
     make_table()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity import conf
@@ -21,6 +21,7 @@ from integrity.exceptions import IntegrityAppError
 _FIRST_WAIT = timedelta(milliseconds=25)
 _TRIES = 20
 _LONGEST_PAUSE = timedelta(seconds=2)
+_BETWEEN_CLAIMS = timedelta(milliseconds=150)
 _MAY_PASS = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
 T = TypeVar("T")
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 class LockNotFree(IntegrityAppError):
     """Others held a lock on the table for too long."""
+
+
+class AlreadyAtWork(IntegrityAppError):
+    """Another process adds or removes the same constraint."""
 
 
 class PoolerInTheWay(IntegrityAppError):
@@ -88,6 +93,32 @@ def require_direct_connection(connection: BaseDatabaseWrapper) -> None:
             "This connection goes through a pooler such as PgBouncer, where timeouts and locks end up in other "
             "people's sessions. Connect to PostgreSQL directly for this."
         )
+
+
+@contextmanager
+def alone(connection: BaseDatabaseWrapper, name: str, *, table: str) -> Iterator[None]:
+    """Keep other processes from working on the constraint of that name; one that dies lets go of it.
+
+    Needs a direct connection.
+
+    Raises:
+        AlreadyAtWork: another process works on it, and did not end while it was waited for.
+    """
+    rows, key = PostgreSQLRows(connection), (f"{table}.{name}",)
+    claim = SQL("SELECT pg_try_advisory_lock(hashtext('integrity'), hashtext(%s))")
+    for _ in range(_TRIES):  # a server process outlives its killed client by client_connection_check_interval
+        if rows.value(claim, key):
+            break
+        time.sleep(_BETWEEN_CLAIMS.total_seconds())  # outside of any statement: nobody's build waits for this
+    else:
+        raise AlreadyAtWork(
+            f"Another process is at {name!r} of {table!r} just now. Wait until it has ended, then run this again."
+        )
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError, InterfaceError):  # the session has ended, and its locks with it
+            rows.execute(SQL("SELECT pg_advisory_unlock(hashtext('integrity'), hashtext(%s))"), key)
 
 
 def patiently(

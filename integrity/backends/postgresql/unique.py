@@ -18,11 +18,12 @@ from integrity.backends.djangosql import CONCURRENTLY, as_index, create_statemen
 from integrity.backends.postgresql import builds
 from integrity.backends.postgresql.definition import UniqueIndex, unique_indexes, wanted_index
 from integrity.backends.postgresql.guards import Guard, drop_guard, drop_guard_now
+from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.partitions import attach_constraint, attaching, build_on_partitions
 from integrity.backends.postgresql.preflight import is_partitioned, look, require_possible
 from integrity.backends.postgresql.review import review_of
 from integrity.backends.postgresql.rows import PostgreSQLRows
-from integrity.backends.postgresql.session import patiently, require_direct_connection, settings
+from integrity.backends.postgresql.session import alone, patiently, require_direct_connection, settings
 from integrity.backends.sql import SQL, compose, relation
 from integrity.backends.uniqueness import NotUnique, Outcome, Review, Say, Wanted
 from integrity.exceptions import IntegrityAppError
@@ -45,6 +46,10 @@ class PostgreSQLUnique:
             return None
         index, key = found
         require_direct_connection(self.connection)
+        with alone(self.connection, wanted.name, table=wanted.table):
+            return self._add(wanted, index, key, say=say)
+
+    def _add(self, wanted: Wanted, index: UniqueIndex, key: KeyParts, *, say: Say) -> Outcome:
         there = self._equivalent(wanted, index)
         if there is not None and there.name == wanted.name:
             drop_guard(wanted.table, wanted.name, connection=self.connection, say=say)
@@ -64,7 +69,7 @@ class PostgreSQLUnique:
     def remove(self, *, model: type[models.Model], constraint: models.UniqueConstraint, say: Say) -> None:
         table, name = model._meta.db_table, constraint.name
         require_direct_connection(self.connection)
-        with self._session():
+        with alone(self.connection, name, table=table), self._session():
             drop_guard(table, name, connection=self.connection, say=say)
             found = builds.index_named(table, name, connection=self.connection)
             if found is None:
