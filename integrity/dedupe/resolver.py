@@ -186,7 +186,8 @@ class Resolver:
         if done != planned:
             raise VerificationFailed(
                 f"{what}: {done}, but the plan says {planned}. The batch was rolled back; nothing of it remains. "
-                "A trigger or a rule on the table may be changing what the statements do."
+                "A trigger or a rule on the table may be changing what the statements do, or writing down that a row "
+                "goes. The preview names the triggers: switch off for the run the one that does, then resume it."
             )
 
     def _check_nothing_dangles(self, span: Span) -> None:

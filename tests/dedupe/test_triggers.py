@@ -10,11 +10,21 @@ from django.apps import apps
 from django.db import DatabaseError
 
 from integrity.backends.fault import headline
-from integrity.dedupe import RunFailed, RunSummary, VerificationFailed, apply_plan, batches, make_plan, undo_run
+from integrity.dedupe import (
+    RunFailed,
+    RunSummary,
+    VerificationFailed,
+    apply_plan,
+    batches,
+    make_plan,
+    resume_run,
+    undo_run,
+)
+from integrity.models import DedupeRun
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, quarantined, rows_of, twins
-from tests.ponies.models import Pony, SecretNote
+from tests.ponies.models import LooseNote, Pony, SecretNote
 from tests.snapshots import snapshot
 
 
@@ -149,6 +159,23 @@ def merge_pairs(database: Database, *, refused: str) -> RunSummary:
     does = f"IF OLD.id {refused} THEN RAISE EXCEPTION 'she stays'; END IF"
     trigger(database, "BEFORE DELETE", "ponies_pony", does=does, sqlite=raise_)
     return apply_plan(plan.id, ONE_NAME, apps=apps, using="default")
+
+
+def test_a_trigger_that_notes_each_row_that_goes_stops_the_run_which_goes_on_without_it(ponies: Database) -> None:
+    _, second = twins()
+    note = "INSERT INTO ponies_loosenote (pony_id, text) VALUES (OLD.id, 'it went')"
+    trigger(ponies, "AFTER DELETE", "ponies_pony", does=note)
+    LooseNote.objects.create(pony=second, text="")
+    before = snapshot()
+    plan = make_plan(ONE_NAME, apps=apps, using="default")
+
+    with pytest.raises(VerificationFailed, match="switch off for the run the one that does, then resume it"):
+        apply_plan(plan.id, rule=ONE_NAME, apps=apps, using="default")
+
+    assert snapshot() == before
+    drop_trigger(ponies, "ponies_pony")
+    [run] = DedupeRun.objects.all()
+    assert resume_run(run.pk, ONE_NAME, apps=apps, using="default").clean
 
 
 def test_groups_that_the_database_refuses_are_left_as_they_are_and_the_others_are_done(ponies: Database) -> None:
