@@ -63,6 +63,11 @@ class ForeignKey:
     deferrable: bool = False
     validated: bool = True
 
+    @property
+    def waits(self) -> bool:
+        """Whether its check can wait for the end of a transaction, and a row that goes sets nothing else off."""
+        return self.deferrable and self.on_delete == "NO ACTION"
+
 
 class Catalogue(Protocol):
     """Read-only questions about the tables of one database."""

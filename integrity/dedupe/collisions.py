@@ -50,7 +50,7 @@ def frees_keys(stage: Stage, *, using: str) -> bool:
     unique = any(index.unique and moving & {*index.columns} for index in catalogue.indexes(stage.table))
     itself = catalogue.name_of(stage.table)
     own = [key for key in catalogue.foreign_keys(stage.table) if key.target_table == itself]
-    return unique and all(key.deferrable and key.on_delete == "NO ACTION" for key in own)
+    return unique and all(key.waits for key in own)
 
 
 def _mark(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows: Rows) -> None:

@@ -21,6 +21,7 @@ from integrity.dedupe.maps import key_changes
 from integrity.dedupe.mismatches import require_keys
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.referencing import select_referencing
+from integrity.dedupe.rings import refuse_rings
 from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.tables import primary_key_of
@@ -72,6 +73,7 @@ class Following:
         for reference in self._references(self.root.table):
             if reference.soft is not None:
                 self._stage_embedded(reference)
+        refuse_rings(self.root, self.stages.values(), using=self._using)
 
     def _references(self, table: str) -> tuple[Reference, ...]:
         if table not in self._known:

@@ -19,6 +19,7 @@ from integrity.dedupe.quarantine import survivor_columns
 from integrity.dedupe.rechecks import Recheck, Span
 from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.repointing import Repointer
+from integrity.dedupe.rings import in_rings
 from integrity.dedupe.sides import SideTables
 from integrity.dedupe.stages import Stage, StagedReference, application_order
 from integrity.dedupe.target import Target
@@ -62,6 +63,8 @@ class Resolver:
         self.triggers = get_catalogue(using=target.using).triggers(root.table)
         self.rekeyed = any({*stage.pk} & {c for r in stage.plain for c in r.columns} for stage in self.touched)
         """Whether rows get another primary key; those that reference them move before."""
+        self.ringed = any(True for _ in in_rings(root, stages, using=target.using))
+        """Whether rows may go before those that reference them have moved."""
         self.recheck = Recheck(
             target=target,
             root=root,
@@ -84,7 +87,7 @@ class Resolver:
         in_place = self.recheck.check(span)
         self._announce("locked")
         done: Counter[str] = Counter()
-        if self.late or self.rekeyed:
+        if self.late or self.rekeyed or self.ringed:
             self.rows.defer_constraints()
         for stage in self.touched:
             done["collisions"] += self._remove(stage, span)

@@ -1,0 +1,83 @@
+"""Tables that point at each other, and children that point at themselves, when rows of theirs collide."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import Database
+from tests.ponies.merging import rows_of, twins
+from tests.references.conftest import Merge
+from tests.snapshots import snapshot
+
+WAITS = "DEFERRABLE INITIALLY DEFERRED"
+ACTS = ["ON DELETE SET NULL", "ON DELETE CASCADE"]
+"""What a foreign key may do to a row when the one that it points at goes, and before the row has moved."""
+
+
+def homes(ponies: Database, how: str) -> None:
+    """Ponies have homes, one of each street; and each pony has one where it is at home."""
+    ponies.execute(
+        "CREATE TABLE home (id int PRIMARY KEY, pony bigint NOT NULL REFERENCES ponies_pony, street text, "
+        "UNIQUE (pony, street))"
+    )
+    ponies.execute(f"ALTER TABLE ponies_pony ADD COLUMN home int REFERENCES home {how}")
+
+
+def letters(ponies: Database, how: str, unique: str) -> None:
+    """Ponies get letters that answer others."""
+    ponies.execute(
+        "CREATE TABLE letter (id int PRIMARY KEY, pony bigint NOT NULL REFERENCES ponies_pony, text text, "
+        f"answers int REFERENCES letter {how}, UNIQUE ({unique}))"
+    )
+
+
+@pytest.mark.parametrize("how", [WAITS, *ACTS])
+def test_a_row_that_points_at_a_colliding_child_of_its_own(ponies: Database, merge: Merge, how: str) -> None:
+    homes(ponies, how)
+    twins()
+    ponies.execute("INSERT INTO home VALUES (1, 1, 'oak'), (2, 2, 'oak')")
+    ponies.execute("UPDATE ponies_pony SET home = id")
+    before = snapshot()
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    if how == WAITS:
+        assert (run.removed, run.collisions, run.refused) == (1, 1, ())
+        assert [(row["id"], row["home"]) for row in rows_of("ponies_pony")] == [(1, 1)]
+    else:
+        (refusal,) = run.refused
+        assert refusal.reason.startswith("a row of home would go while ponies_pony.home still points at it")
+        assert snapshot() == before
+
+
+@pytest.mark.parametrize("how", ACTS)
+def test_a_survivor_that_can_leave_a_colliding_child_only_later(ponies: Database, merge: Merge, how: str) -> None:
+    homes(ponies, how)
+    ponies.execute("CREATE UNIQUE INDEX one_pony_at_home ON ponies_pony (home)")
+    twins()
+    ponies.execute("INSERT INTO home VALUES (1, 1, 'oak'), (2, 2, 'oak')")
+    ponies.execute("UPDATE ponies_pony SET home = 2 WHERE id = 1")
+    before = snapshot()
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert [refusal.groups for refusal in run.refused] == [1]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("how", [WAITS, *ACTS])
+def test_a_child_that_points_at_a_colliding_one(ponies: Database, merge: Merge, how: str) -> None:
+    letters(ponies, how, "pony, text")
+    twins()
+    ponies.execute("INSERT INTO letter VALUES (1, 1, 'hello', NULL), (2, 2, 'hello', NULL), (3, 1, 'bye', 2)")
+    before = snapshot()
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    if how == WAITS:
+        assert run.refused == ()
+        assert sorted((row["id"], row["answers"]) for row in rows_of("letter")) == [(1, None), (3, 1)]
+    else:
+        (refusal,) = run.refused
+        assert refusal.reason.startswith("a row of letter would go while letter.answers still points at it")
+        assert snapshot() == before
