@@ -86,7 +86,12 @@ def _pairs(root: Stage, others: Sequence[Stage], *, using: str) -> list[SQL]:
             pairs.append(_same_row(one_stage, other_stage))
     for stage in others:
         if stage.table == root.table:
-            pairs += [_removed_and_pointing(root, r, using=using) for r in stage.plain if r.target_table == root.table]
+            pairs += [
+                _removed_and_pointing(root, r, target, using=using)
+                for r in stage.plain
+                for target in (root, *others)
+                if r.target_table == target.table
+            ]
             pairs += [_freed_by_removal(root, stage, r) for r in stage.plain if _is_unique(root, r, using=using)]
     return pairs
 
@@ -111,19 +116,20 @@ def _same_row(one: Stage, other: Stage) -> SQL:
     )
 
 
-def _removed_and_pointing(root: Stage, reference: StagedReference, *, using: str) -> SQL:
-    """In a table that references itself: a removed row of one group points at a removed row of another."""
+def _removed_and_pointing(root: Stage, reference: StagedReference, target: Stage, *, using: str) -> SQL:
+    """A removed row of one group of the rule's own table points at a removed row of another, there or elsewhere."""
     return compose(
         """
-        SELECT r.grp AS a, m.grp AS b FROM {root} AS r JOIN {table} AS c ON {same} JOIN {root} AS m ON {points}
+        SELECT r.grp AS a, m.grp AS b FROM {root} AS r JOIN {table} AS c ON {same} JOIN {target} AS m ON {points}
         WHERE r.action = 'remove' AND m.action = 'remove' AND r.grp <> m.grp
         """,
         root=root.name,
         table=root.table,
         same=on("c", root.pk, "r", root.p),
-        points=points_at(reference, "m", root.p, get_rows(using=using))
-        if reference.target_columns == root.pk
-        else _by_target(root, reference, using=using),
+        target=target.name,
+        points=points_at(reference, "m", target.p, get_rows(using=using))
+        if reference.target_columns == target.pk
+        else _by_target(target, reference, using=using),
     )
 
 
@@ -147,12 +153,12 @@ def _is_unique(root: Stage, reference: StagedReference, *, using: str) -> bool:
     return any(index.unique and {*reference.columns} & {*index.columns} for index in indexes)
 
 
-def _by_target(root: Stage, reference: StagedReference, *, using: str) -> SQL:
+def _by_target(target: Stage, reference: StagedReference, *, using: str) -> SQL:
     """The same where the reference holds another column of the target than its primary key."""
     return compose(
         "EXISTS (SELECT 1 FROM {table} AS t WHERE {is_row} AND {points})",
-        table=root.table,
-        is_row=on("t", root.pk, "m", root.p),
+        table=target.table,
+        is_row=on("t", target.pk, "m", target.p),
         points=points_at(reference, "t", reference.target_columns, get_rows(using=using)),
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.databases import Database
-from tests.ponies.merging import rows_of, twins
+from tests.ponies.merging import ONE_NAME, rows_of, twins
+from tests.ponies.merging import merge as merge_rule
+from tests.ponies.models import Pony
 from tests.references.conftest import Merge
 from tests.snapshots import snapshot
 
@@ -81,3 +83,16 @@ def test_a_child_that_points_at_a_colliding_one(ponies: Database, merge: Merge, 
         (refusal,) = run.refused
         assert refusal.reason.startswith("a row of letter would go while letter.answers still points at it")
         assert snapshot() == before
+
+
+def test_a_row_that_points_at_a_colliding_child_of_another_group_goes_with_it(ponies: Database) -> None:
+    homes(ponies, WAITS)
+    twins()
+    for pk in (3, 4):
+        Pony.all_objects.create(pk=pk, name="Star")
+    ponies.execute("INSERT INTO home VALUES (1, 1, 'oak'), (2, 2, 'oak')")
+    ponies.execute("UPDATE ponies_pony SET home = 2 WHERE id = 4")
+
+    run = merge_rule(ONE_NAME, batch_size=1)
+
+    assert (run.removed, run.collisions, run.refused) == (2, 1, ())
