@@ -1,20 +1,23 @@
 """Collisions: rows that would not be unique once their references have moved. One of those that meet stays.
 
 The row that does not have to move stays before one that does; among those that move, the one that came from the
-better row of the group. Every unique index of the table counts: partial ones, those on expressions, and the primary
-key. To see what an index would say, it is asked about an *image* of the rows: their columns as they will be.
+better row of the group. A row that moves only since another one of its table goes comes before those that move anyway,
+or the choice between two would turn with its own consequences.
+
+Every unique index of the table counts: partial ones, those on expressions, and the primary key. To see what an index
+would say, it is asked about an *image* of the rows: their columns as they will be.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from integrity.backends import Catalogue, Index, get_catalogue
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, catalogued, coalesce, columns, compose, joined, numbered, on
 from integrity.dedupe.referencing import not_removed_by
-from integrity.dedupe.stages import Stage
+from integrity.dedupe.stages import Stage, StagedReference
 
 _COLLATE = re.compile(r"\bCOLLATE\b", re.IGNORECASE)
 Generated = Mapping[str, str | None]
@@ -73,7 +76,7 @@ def _mark(stage: Stage, index: Index, generated: Generated, *, root: Stage, rows
                 FROM (SELECT * FROM ({keyed}) AS y {where}) AS z
                 WINDOW w AS (PARTITION BY {k} ORDER BY integrity_moved, integrity_pos, {p})
             ) AS x
-            WHERE x.integrity_place > 1 AND x.integrity_moved = 1 AND {same_stage}
+            WHERE x.integrity_place > 1 AND x.integrity_moved > 0 AND {same_stage}
             """,
             stage=stage.name,
             heirs=joined(", ", (f"{s} = x.integrity_{s}" for s in stage.s)),
@@ -105,13 +108,14 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
     own = joined(", ", (compose("c.{a} AS {b}", a=a, b=b) for a, b in zip(stage.pk, _own(stage), strict=True)))
     moving = compose(
         """
-        SELECT {own}, {values}, CASE WHEN {changes} THEN 1 ELSE 0 END AS integrity_moved, st.pos AS integrity_pos,
-               {fp} AS integrity_fp
+        SELECT {own}, {values}, CASE WHEN {leads} THEN 2 WHEN {changes} THEN 1 ELSE 0 END AS integrity_moved,
+               st.pos AS integrity_pos, {fp} AS integrity_fp
         FROM {stage} AS st JOIN {table} AS c ON {same} WHERE st.action = 'repoint'
         """,
         own=own,
         values=joined(", ", (compose("{value} AS {name}", value=_new_value(stage, name), name=name) for name in names)),
-        changes=joined(" OR ", (compose("st.{new} IS NOT NULL", new=r.new[0]) for r in stage.plain)),
+        leads=_changes(r for r in stage.plain if r.target_table != stage.table),
+        changes=_changes(stage.plain),
         fp=rows.fingerprint(stage.table, stage.columns, alias="c"),
         stage=stage.name,
         table=stage.table,
@@ -138,6 +142,11 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
         moving=moving,
         standing=standing,
     )
+
+
+def _changes(references: Iterable[StagedReference]) -> SQL:
+    """Condition: one of these references of the stage ``st`` moves."""
+    return joined(" OR ", ("1 = 0", *(compose("st.{new} IS NOT NULL", new=r.new[0]) for r in references)))
 
 
 def _reached(stage: Stage, index: Index, key: Sequence[str] | None) -> SQL:

@@ -85,6 +85,18 @@ def test_a_child_that_points_at_a_colliding_one(ponies: Database, merge: Merge, 
         assert snapshot() == before
 
 
+def test_what_children_point_at_does_not_turn_the_choice_between_them(ponies: Database, merge: Merge) -> None:
+    letters(ponies, WAITS, "pony")
+    twins()
+    ponies.execute("INSERT INTO letter VALUES (2, 2, 'second', 2)")
+    ponies.execute("INSERT INTO letter VALUES (3, 1, 'first', 2)")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert run.refused == ()
+    assert [(row["id"], row["answers"]) for row in rows_of("letter")] == [(3, 3)]
+
+
 def test_a_row_that_points_at_a_colliding_child_of_another_group_goes_with_it(ponies: Database) -> None:
     homes(ponies, WAITS)
     twins()
