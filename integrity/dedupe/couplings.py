@@ -80,7 +80,13 @@ def _pairs(root: Stage, others: Sequence[Stage], *, using: str) -> list[SQL]:
                 for reference in stage.references
             ]
         pairs.append(_heirs_of_other_groups(stage))
-        pairs += [_several_groups_inside(stage, root, r, using=using) for r in stage.references if r.inside]
+        pairs += [
+            _several_groups_inside(one, root, r, using=using)
+            for r in stage.references
+            if r.inside
+            for one in (root, *others)  # of the same table: a row that goes there is in no stage of ids inside
+            if one.table == stage.table
+        ]
     for one_stage, other_stage in combinations((root, *others), 2):
         if one_stage.table == other_stage.table:
             pairs.append(_same_row(one_stage, other_stage))

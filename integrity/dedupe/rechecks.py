@@ -109,8 +109,8 @@ class Recheck:
             compose(
                 """
                 SELECT r.unit, r.grp FROM {stage} AS r {target}
-                JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned} {own}
-                WHERE {goes} AND {in_span} AND o.{p1} IS NULL {own_planned}
+                JOIN {other_table} AS c ON {points} LEFT JOIN {other} AS o ON {is_planned}
+                WHERE {goes} AND {in_span} AND o.{p1} IS NULL {stays}
                 """,
                 stage=stage.name,
                 goes=_goes(stage, reference),
@@ -119,8 +119,7 @@ class Recheck:
                 other_table=other.table,
                 points=points_at_staged(reference, stage, self.rows),
                 is_planned=_is_planned(reference, other),
-                own=self._own_plan(other, join=True),
-                own_planned=self._own_plan(other, join=False),
+                stays=self._stays(other),
                 p1=other.p[0],
                 in_span=in_span(self.refusals),
             )
@@ -128,16 +127,20 @@ class Recheck:
             if reference.target_table == stage.table and (not reference.inside or stage is self.root)
         ]
 
-    def _own_plan(self, other: Stage, *, join: bool) -> SQL:
-        """In a table that references itself, a row that is itself removed does not count as a reference."""
-        if other.table != self.root.table:
-            return SQL("")
-        if not join:
-            return compose("AND own.{p1} IS NULL", p1=self.root.p[0])
-        return compose(
-            "LEFT JOIN {root} AS own ON {same} AND own.action = 'remove'",
-            root=self.root.name,
-            same=on("own", self.root.p, "c", other.pk),
+    def _stays(self, other: Stage) -> SQL:
+        """Condition: no other stage of its table lets the row ``c`` go along with ``r``; one that goes counts not."""
+        same_table = (s for s in self.staged if s.table == other.table and s is not other and not s.fills)
+        return joined(
+            "",
+            (
+                compose(
+                    " AND NOT EXISTS (SELECT 1 FROM {own} AS own "
+                    "WHERE own.action = 'remove' AND own.unit = r.unit AND {same})",
+                    own=stage.name,
+                    same=on("own", stage.p, "c", other.pk),
+                )
+                for stage in same_table
+            ),
         )
 
 

@@ -6,11 +6,13 @@ import pytest
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 
-from integrity.dedupe import DedupeRule, InvalidRule, SoftReference, make_plan
+from integrity.dedupe import DedupeRule, InvalidRule, SoftReference, make_plan, revise_plan, undo_run
 from tests.databases import Database
 from tests.ponies.merging import merge, twins
 from tests.ponies.models import Pony, Toy
 from tests.references.conftest import Merge
+from tests.ponies.models import Pony
+from tests.snapshots import snapshot
 
 
 def herd(inside: str) -> DedupeRule:
@@ -88,3 +90,47 @@ def test_where_the_rules_model_has_no_content_type_no_row_can_name_it(ponies: Da
 def test_a_content_type_tells_nothing_of_ids_inside_a_value() -> None:
     with pytest.raises(InvalidRule, match="Leave `inside` or `content_type` out"):
         SoftReference(source="visits", field="ids", inside="json", content_type="kind")
+def documents(ponies: Database, declaration: str, *rows: tuple[object, ...]) -> DedupeRule:
+    """A rule for ponies whose ids are in documents of a table ``herd``, which is made."""
+    ponies.execute(f"CREATE TABLE herd ({declaration}, members jsonb)")
+    for *values, members in rows:
+        ponies.execute(f"INSERT INTO herd VALUES ({', '.join(map(str, values))}, '{members}')")
+    members = SoftReference(source="herd", field="members", inside="json", path=("ids",))
+    return DedupeRule(model="ponies.Pony", fields=("name",), soft_references=(members,))
+
+
+def test_a_row_that_goes_itself_keeps_the_ids_inside_it(ponies: Database) -> None:
+    twins()
+    for pk in (3, 4):
+        Pony.all_objects.create(pk=pk, name="Star")
+    rule = documents(
+        ponies,
+        "id int PRIMARY KEY, leader bigint UNIQUE REFERENCES ponies_pony",
+        (1, 1, '{"ids": []}'),
+        (2, 2, '{"ids": [2, 4]}'),
+    )
+    before = snapshot()
+
+    run = merge(rule, batch_size=1)
+
+    assert (run.removed, run.collisions, run.refused) == (2, 1, ())
+    assert undo_run(run.id, apps=apps, using="default").refused == ()
+    assert snapshot() == before
+
+
+def test_a_redundant_row_that_holds_the_id_of_another_goes_with_it(ponies: Database) -> None:
+    ponies.execute("ALTER TABLE ponies_pony ADD COLUMN friends jsonb")
+    twins()
+    for pk in (3, 4):
+        Pony.all_objects.create(pk=pk, name="Star")
+    ponies.execute("UPDATE ponies_pony SET friends = '{\"ids\": [2]}' WHERE id = 4")
+    friends = SoftReference(source="ponies_pony", field="friends", inside="json", path=("ids",))
+    rule = DedupeRule(model="ponies.Pony", fields=("name",), soft_references=(friends,))
+    plan = make_plan(rule, apps=apps, using="default")
+
+    plan = revise_plan(plan.id, rule, apps=apps, using="default", exclude=[2])
+
+    assert {refusal.reason: refusal.groups for refusal in plan.refused} == {
+        "excluded by hand": 1,
+        "tied to a group that was excluded by hand: some row refers to both": 1,
+    }
