@@ -34,10 +34,12 @@ def select_embedded(stage: Stage, root: Stage, *, beside: Stage | None, rows: Ro
     return Query(
         sql=compose(
             """
-            SELECT a.grp, a.grp AS unit, 1 AS pos, 'repoint' AS action, 'reference' AS kind, {keys}, {heirs},
-                   a.grp AS {g}, c.{column} AS {old}, {new_value} AS {new}, CAST(NULL AS bigint) AS fp
+            SELECT a.integrity_grp AS grp, a.integrity_grp AS unit, 1 AS pos, 'repoint' AS action, 'reference' AS kind,
+                   {keys}, {heirs}, a.integrity_grp AS {g}, c.{column} AS {old}, {new_value} AS {new},
+                   CAST(NULL AS bigint) AS fp
             FROM (
-                SELECT {pk_of_c}, MIN(m.grp) AS grp FROM {table} AS c JOIN {removed} AS m ON {holds} GROUP BY {pk_of_c}
+                SELECT {pk_of_c}, MIN(m.grp) AS integrity_grp
+                FROM {table} AS c JOIN {removed} AS m ON {holds} GROUP BY {pk_of_c}
             ) AS a
             JOIN {table} AS c ON {same} WHERE 1 = 1 {staying}
             """,

@@ -7,11 +7,11 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 
 from integrity.dedupe import DedupeRule, InvalidRule, SoftReference, make_plan, revise_plan, undo_run
+from integrity.models import SideTable
 from tests.databases import Database
-from tests.ponies.merging import merge, twins
+from tests.ponies.merging import merge, rows_of, twins
 from tests.ponies.models import Pony, Toy
 from tests.references.conftest import Merge
-from tests.ponies.models import Pony
 from tests.snapshots import snapshot
 
 
@@ -90,6 +90,8 @@ def test_where_the_rules_model_has_no_content_type_no_row_can_name_it(ponies: Da
 def test_a_content_type_tells_nothing_of_ids_inside_a_value() -> None:
     with pytest.raises(InvalidRule, match="Leave `inside` or `content_type` out"):
         SoftReference(source="visits", field="ids", inside="json", content_type="kind")
+
+
 def documents(ponies: Database, declaration: str, *rows: tuple[object, ...]) -> DedupeRule:
     """A rule for ponies whose ids are in documents of a table ``herd``, which is made."""
     ponies.execute(f"CREATE TABLE herd ({declaration}, members jsonb)")
@@ -134,3 +136,13 @@ def test_a_redundant_row_that_holds_the_id_of_another_goes_with_it(ponies: Datab
         "excluded by hand": 1,
         "tied to a group that was excluded by hand: some row refers to both": 1,
     }
+
+
+def test_ids_inside_a_row_with_a_primary_key_called_as_a_column_of_ours(ponies: Database) -> None:
+    twins()
+
+    run = merge(documents(ponies, "grp int PRIMARY KEY", (5, '{"ids": [2]}')))
+
+    assert (run.removed, run.repointed, run.refused) == (1, 1, ())
+    (kept,) = SideTable.objects.filter(kind="changes", table="herd")
+    assert [row["integrity_group"] for row in rows_of(kept.name)] == [1]
