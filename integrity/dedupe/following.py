@@ -13,7 +13,7 @@ from django.apps.registry import Apps
 
 from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
 from integrity.backends.rows import Rows
-from integrity.backends.sql import SQL, compose, joined, on
+from integrity.backends.sql import SQL, coalesce, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
 from integrity.dedupe.kinds import changes_kind, kind_of_parent
@@ -198,7 +198,8 @@ class Following:
         """Stage the rows of one column that holds ids inside an array or a document."""
         stage = self._named(reference.table, [reference])
         self._rows.drop(stage.name)
-        query = select_embedded(stage, self.root, beside=self.stages.get(stage.table), rows=self._rows)
+        beside = self.stages.get(stage.table)
+        query = select_embedded(stage, self.root, beside=beside, rows=self._rows)
         with types_allow(self._rule):
             self._rows.create_as(stage.name, query)
         self._rows.finish_stage(stage.name, pk_count=len(stage.pk))
@@ -206,6 +207,14 @@ class Following:
             self._refuse(stage, "1 = 1", f"the rule refuses to change {reference.label}")
         shapeless = f"{stage.references[0].new[0]} IS NULL"
         self._refuse(stage, shapeless, f"an array of {reference.label} has a shape that would be lost")
+        if beside is not None and (news := key_changes(beside, stage.pk)):
+            rekeyed = compose(
+                "EXISTS (SELECT 1 FROM {beside} AS b WHERE {same} AND {new} IS NOT NULL)",
+                beside=beside.name,
+                same=on("b", beside.p, stage.name, stage.p),
+                new=coalesce(*(compose("b.{new}", new=new) for new in news)),
+            )
+            self._refuse(stage, rekeyed, f"a row of {stage.table} holds ids in {reference.label} and gets another key")
         self.stages[f"{reference.table}.{reference.columns[0]}"] = stage
 
 

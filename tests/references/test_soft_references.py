@@ -146,3 +146,14 @@ def test_ids_inside_a_row_with_a_primary_key_called_as_a_column_of_ours(ponies: 
     assert (run.removed, run.repointed, run.refused) == (1, 1, ())
     (kept,) = SideTable.objects.filter(kind="changes", table="herd")
     assert [row["integrity_group"] for row in rows_of(kept.name)] == [1]
+
+
+def test_ids_inside_a_row_that_gets_another_primary_key_leave_its_group_alone(ponies: Database) -> None:
+    twins()
+    rule = documents(ponies, "leader bigint PRIMARY KEY REFERENCES ponies_pony", (2, '{"ids": [2]}'))
+
+    run = merge(rule)
+
+    assert [refusal.reason for refusal in run.refused] == [
+        "a row of herd holds ids in herd.members and gets another key"
+    ]
