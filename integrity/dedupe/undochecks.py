@@ -124,7 +124,7 @@ class UndoChecks:
                 """
                 INSERT INTO {refusals} (unit, grp, reason, pk)
                 SELECT DISTINCT q.integrity_unit, q.integrity_group, %s, {pk}
-                FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span}
+                FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} {going_back}
                 """,
                 refusals=self.refusals.name,
                 pk=_in_words("q", kept.pk),
@@ -139,6 +139,7 @@ class UndoChecks:
     def _foreseeable(self, kept: Kept) -> Iterator[Index]:
         """The unique indexes that can be asked about the rows in quarantine; the database itself judges the others."""
         catalogue = get_catalogue(using=self.using)
+                going_back=self._going_back(kept, kept.pk),
         whole = {column.name for column in catalogue.columns(kept.table)} <= set(kept.names)
         for index in catalogue.indexes(kept.table):
             plain = index.predicate is None and set(index.columns) <= set(kept.names)
@@ -173,12 +174,12 @@ class UndoChecks:
                 table=kept.table,
                 same=on("q", k, "t", k),
                 of_span=self.of_span("q"),
-                going_back=self._going_back(kept, index),
+                going_back=self._going_back(kept, index.columns),
             ),
             (reason, self.run, *span),
         )
 
-    def _going_back(self, kept: Kept, index: Index) -> SQL:
+    def _going_back(self, kept: Kept, key: Sequence[str | None]) -> SQL:
         """Leave out rows ``t`` whose key the undo may change: those of which the run has noted a column of the key."""
         return joined(
             "",
@@ -190,7 +191,7 @@ class UndoChecks:
                     same=on("b", change.change_pk, "t", change.pk),
                 )
                 for change in (*self.changes, *self.fills)
-                if change.table == kept.table and (change.column in index.columns or None in index.columns)
+                if change.table == kept.table and (change.column in key or None in key)
             ),
         )
 

@@ -9,8 +9,8 @@ from django.db import connection
 
 from integrity.dedupe import Latest
 from tests.databases import Database
-from tests.ponies.merging import column, quarantined, rows_of
-from tests.ponies.models import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Slot, Start
+from tests.ponies.merging import column, quarantined, rows_of, twins
+from tests.ponies.models import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Pony, Slot, Start
 from tests.references.conftest import Merge
 
 A, B, C = (UUID(f"{digit * 8}-0000-4000-8000-000000000000") for digit in "123")
@@ -203,3 +203,17 @@ def test_a_rule_under_a_condition_leaves_all_other_rows_alone(merge: Merge, poni
 
     assert run.removed == 1
     assert sorted(Membership.objects.values_list("active", flat=True)) == [False, False, True]
+
+
+def test_a_row_that_another_takes_the_primary_key_of_comes_back(ponies: Database, merge: Merge) -> None:
+    ponies.execute(
+        "CREATE TABLE seat (pony bigint PRIMARY KEY REFERENCES ponies_pony, guest bigint REFERENCES ponies_pony)"
+    )
+    twins()
+    Pony.all_objects.create(pk=3, name="Misty")
+    ponies.execute("INSERT INTO seat VALUES (1, 3), (2, NULL)")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert (run.collisions, run.refused) == (1, ())
+    assert rows_of("seat") == [{"pony": 1, "guest": None}]
