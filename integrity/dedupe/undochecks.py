@@ -90,6 +90,10 @@ class UndoChecks:
             rows = kept.change_pk if kept.column else survivors
             for side in side_tables_of(kept.table, kind="quarantine", apps=self.apps, using=self.using):
                 self._refuse_later(kept, span, rows, side.name, kept.pk)
+                if kept.column:  # it would change a survivor, and that run could not be undone any more
+                    self._refuse_later(
+                        kept, span, rows, side.name, survivors, "AND l.integrity_survivor_fp IS NOT NULL"
+                    )
             compared = kept.column or kept.table == self.root_table  # of the rule's own table, survivors are as a whole
             for kind in (REPOINTED, FILLED) if compared else ():
                 for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
@@ -99,7 +103,9 @@ class UndoChecks:
             refuse = removed.refuse(refusals=self.refusals.name, of_span=self.of_span("c"), using=self.using)
             self.rows.execute(refuse, (removed.reason, self.run, *span))
 
-    def _refuse_later(self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str]) -> None:
+    def _refuse_later(
+        self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str], where: str = ""
+    ) -> None:
         self.rows.execute(
             compose(
                 """
@@ -107,13 +113,14 @@ class UndoChecks:
                 SELECT q.integrity_unit, q.integrity_group,
                        'run ' || CAST(MAX(l.integrity_run) AS text) || ' has changed the same rows since; undo it first'
                 FROM {name} AS q JOIN {side} AS l ON {same} AND l.integrity_run > q.integrity_run
-                WHERE {of_span} GROUP BY q.integrity_unit, q.integrity_group
+                WHERE {of_span} {where} GROUP BY q.integrity_unit, q.integrity_group
                 """,
                 refusals=self.refusals.name,
                 name=kept.name,
                 side=side,
                 same=on("q", own, "l", theirs),
                 of_span=self.of_span("q"),
+                where=SQL(where),
             ),
             (self.run, *span),
         )
@@ -132,6 +139,7 @@ class UndoChecks:
                 table=kept.table,
                 same=on("q", kept.pk, "t", kept.pk),
                 of_span=self.of_span("q"),
+                going_back=self._going_back(kept, kept.pk),
             ),
             ("a row with the same primary key is there again", self.run, *span),
         )
@@ -139,7 +147,6 @@ class UndoChecks:
     def _foreseeable(self, kept: Kept) -> Iterator[Index]:
         """The unique indexes that can be asked about the rows in quarantine; the database itself judges the others."""
         catalogue = get_catalogue(using=self.using)
-                going_back=self._going_back(kept, kept.pk),
         whole = {column.name for column in catalogue.columns(kept.table)} <= set(kept.names)
         for index in catalogue.indexes(kept.table):
             plain = index.predicate is None and set(index.columns) <= set(kept.names)

@@ -67,6 +67,22 @@ def test_a_survivor_that_a_later_run_has_repointed_waits_for_its_undo(ponies: Da
     assert undo(run).refused == ()
 
 
+def test_a_repointed_row_that_has_survived_a_later_run_waits_for_its_undo(ponies: Database) -> None:
+    first, second = twins()
+    for pony in (second, first):
+        loose(pony)
+    before = snapshot()
+    run = merge(ONE_NAME).id
+    later = merge(DedupeRule(model="ponies.LooseNote", fields=("text",))).id
+
+    (refusal,) = undo(run).refused
+
+    assert refusal.reason == f"run {later} has changed the same rows since; undo it first"
+    assert undo(later).refused == ()
+    assert undo(run).refused == ()
+    assert snapshot() == before
+
+
 def test_a_row_comes_back_to_another_one_that_has_the_id_now(ponies: Database) -> None:
     first, second = twins()
     _, note = (secret(pony) for pony in (first, second))
