@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
@@ -266,3 +267,15 @@ def test_each_repointed_value_is_recorded(merge_ponies: Merged) -> None:
     merge_ponies()
 
     assert changes("ponies_loosenote", "pony_id") == [(second.pk, first.pk)] * 2
+
+
+@pytest.mark.parametrize("how", ["", "ON DELETE CASCADE", "ON DELETE SET NULL"])
+def test_redundant_rows_that_point_at_each_other_go_together(ponies: Database, merge: Merge, how: str) -> None:
+    ponies.execute(f"ALTER TABLE ponies_pony ADD COLUMN dam bigint REFERENCES ponies_pony {how}")
+    twins()
+    Pony.all_objects.create(pk=3, name="Misty")
+    ponies.execute("UPDATE ponies_pony SET dam = 2 WHERE id = 3")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert (run.removed, run.refused) == (2, ())
