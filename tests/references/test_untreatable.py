@@ -121,3 +121,12 @@ def test_a_table_that_computes_its_primary_key(postgres_ponies: Database) -> Non
     )
 
     refused(NOTES, r"computes its primary key \(id\)")
+
+
+@pytest.mark.parametrize("table", ["ponies_pony", "ponies_brain"])
+@pytest.mark.parametrize("name", ["integrity_group", "integrity_survivor_1"])
+def test_a_column_that_is_called_as_one_of_its_quarantine(ponies: Database, table: str, name: str) -> None:
+    ponies.execute(f"ALTER TABLE {table} ADD COLUMN {name} text")
+    twins()
+
+    refused(ONE_NAME, f"{table}'.* has a column '{name}', as its quarantine has one of its own. Rename it first.")
