@@ -154,11 +154,11 @@ class StatusOrder:
     """The row whose status stands first in a list first; a status that is not in the list comes last."""
 
     field: str
-    statuses: tuple[str, ...]
+    statuses: tuple[str | int, ...]
 
     @property
     def why(self) -> str:
-        return f"{self.field}: {' > '.join(self.statuses)}"
+        return f"{self.field}: {' > '.join(map(str, self.statuses))}"
 
     def order_by(self, target: Target) -> tuple[OrderBy, ...]:
         places = [When(Q(**{self.field: status}), then=Value(n)) for n, status in enumerate(self.statuses)]

@@ -138,3 +138,7 @@ def test_an_unknown_field_to_order_by_is_told_with_the_known_ones() -> None:
 
     with pytest.raises(UnknownKeep, match=r"'beauty'.*started_at"):
         make_plan(rule, apps=apps, using="default")
+
+
+def test_a_status_may_be_a_number() -> None:
+    assert StatusOrder("state", (2, 1)).why == "state: 2 > 1"
