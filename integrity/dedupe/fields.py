@@ -31,7 +31,8 @@ def require_fields(rule: DedupeRule, model: Any) -> None:
 
 def _resolved(rule: DedupeRule, model: Any) -> QuerySet[Any]:
     """A query in which Django has looked up all that the rule compares and orders by."""
-    orders = filter(None, (rule.clock, *(getattr(keep, "field", "") for keep in rule.keep)))
+    # Each once: to the second one Django gives a name that another field may have.
+    orders = dict.fromkeys(filter(None, (rule.clock, *(getattr(keep, "field", "") for keep in rule.keep))))
     rows: QuerySet[Any] = QuerySet(model).order_by()
     conditions = (When(condition, then=Value(1)) for condition in rule.complete)
     statuses = (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db.models import Q
+from django.apps.registry import Apps
+from django.db.models import DateTimeField, Model, Q
 from django.db.models.functions import Length
 
 from integrity.dedupe import (
@@ -20,6 +21,7 @@ from integrity.dedupe import (
     count_duplicates,
     make_plan,
 )
+from integrity.dedupe.fields import require_fields
 from tests.databases import Database
 
 
@@ -99,3 +101,20 @@ def test_two_signs_make_no_ordering(sqlite_ponies: Database) -> None:
 
     with pytest.raises(UnknownKeep, match="no field '-foaled'"):
         make_plan(rule, apps=apps, using="default")
+
+
+def test_a_field_that_is_named_twice_is_not_taken_for_another() -> None:
+    class Sighting(Model):
+        seen = DateTimeField()
+        seen1 = DateTimeField()
+
+        class Meta:
+            app_label = "sightings"
+            apps = Apps()
+
+        def __str__(self) -> str:
+            return f"{self.seen}"
+
+    require_fields(
+        DedupeRule(model="sightings.Sighting", fields=("id",), keep=(Latest("seen"),), clock="seen"), Sighting
+    )
