@@ -37,6 +37,12 @@ class Rows(Statements):
     def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
         """A 64-bit signed number that changes when any of these columns of the table does."""
 
+    apart = SQL("")
+    """Clause at the end of a subquery that keeps it from being merged into the query around it."""
+
+    unindexed = SQL("")
+    """Operator before a column that keeps its index from being used."""
+
     folds_names = False
     """Whether a column is found by its name in any case."""
 

@@ -33,6 +33,9 @@ _TRIES = 5
 _MOST_LEFT_OUT = 100
 """Groups that the database may refuse; with more of them, it is not the groups that are at fault."""
 _SHARE = 0.6  # of the time that a batch may take: the next one may take longer than the last
+_FEWEST = 20
+"""Groups in a batch that is not much too long: what it costs whatever its size would else come with each group."""
+_MUCH_TOO_LONG = 5  # times what a batch may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,8 @@ def all_batches(work: Work) -> None:
 def _adapted(size: int, *, took: float, wanted: timedelta) -> int:
     """The size with which a batch would have taken somewhat less than that, changed by no more than a factor of two."""
     fitting = size * _SHARE * wanted.total_seconds() / max(took, 0.001)
-    return int(max(1, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
+    fewest = 1 if took > _MUCH_TOO_LONG * wanted.total_seconds() else min(size, _FEWEST)
+    return int(max(fewest, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 
 def _one_batch(work: Work, size: int) -> int:

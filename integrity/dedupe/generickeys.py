@@ -14,10 +14,10 @@ from integrity.backends import get_catalogue
 from integrity.backends.sql import SQL, compose
 
 
-def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterator[tuple[Any, Any, SQL]]:
+def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterator[tuple[Any, Any, str, SQL]]:
     """Yield the id field of every generic foreign key that may point at these models, which are all of one table.
 
-    Beside it, the primary key's field, and the condition under which a row ``c`` points there.
+    Beside it, the primary key's field, the type's column, and the condition under which a row ``c`` points there.
     """
     types = _content_types(models, apps, using=using)
     if not types:
@@ -27,7 +27,7 @@ def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterato
         return  # Django has no generic foreign keys to composite primary keys
     for type_field, id_field in generic_keys_of_models(apps):
         if can_hold(id_field, pk):
-            yield id_field, pk, _names_one_of(types, type_field.column)
+            yield id_field, pk, type_field.column, _names_one_of(types, type_field.column)
 
 
 def names_type_of(models: Sequence[Any], column: str, *, apps: Apps, using: str) -> SQL | None:

@@ -32,13 +32,17 @@ def map_of(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
 def _of_removed(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
     """The common case: rows are referenced by their primary key, which the stage holds."""
     return compose(
-        "(SELECT {source}.grp AS {grp}, {source}.pos AS pos, {values} FROM {source} WHERE {source}.action = 'remove')",
+        """
+        (SELECT {source}.grp AS {grp}, {source}.pos AS pos, {values}
+         FROM {source} WHERE {source}.action = 'remove' {apart})
+        """,
         grp=reference.grp,
         values=_named(
             reference,
             (*sought(reference, source.name, source.p, rows), *written(reference, source.name, source.s, rows)),
         ),
         source=source.name,
+        apart=_apart(reference, rows),
     )
 
 
@@ -76,7 +80,7 @@ def _of_all(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
     )
     count = len(reference.target_columns)
     return compose(
-        "(SELECT k.grp AS {grp}, k.pos AS pos, {values} FROM {inner} AS k)",
+        "(SELECT k.grp AS {grp}, k.pos AS pos, {values} FROM {inner} AS k {apart})",
         grp=reference.grp,
         values=_named(
             reference,
@@ -86,7 +90,13 @@ def _of_all(reference: StagedReference, source: Stage, rows: Rows) -> SQL:
             ),
         ),
         inner=inner,
+        apart=_apart(reference, rows),
     )
+
+
+def _apart(reference: StagedReference, rows: Rows) -> SQL:
+    """Converted values find an index, which SQLite makes for the query, only in a subquery that stays one."""
+    return rows.apart if reference.types or reference.dashed else SQL("")
 
 
 def _final(source: Stage, column: str) -> SQL:

@@ -23,6 +23,7 @@ from integrity.backends import (
     get_rows,
     has_index_on,
 )
+from integrity.backends.rows import Rows
 from integrity.backends.sql import NOTHING, SQL
 from integrity.dedupe.generickeys import generic_keys_to, names_type_of
 from integrity.dedupe.rule import REPOINT, DedupeRule, InvalidRule, SoftReference
@@ -48,6 +49,8 @@ class Reference:
     """Whether ids are written as UUIDs with dashes, where the target holds 32 hexadecimal digits."""
     condition: SQL = NOTHING
     """Which rows of the table hold references to this target at all; ``c`` is the row."""
+    typed_by: str = ""
+    """The column that the condition begins with: a content type's."""
     policy: str = REPOINT
     soft: SoftReference | None = None
     """What the rule declared, where ids stand inside an array or a JSON document."""
@@ -117,13 +120,14 @@ def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
 
 
 def _generic_foreign_keys(table: str, apps: Apps, catalogue: Catalogue, *, using: str) -> Iterator[Reference]:
-    for ids, pk, condition in generic_keys_to(_models_of(table, apps, catalogue), apps=apps, using=using):
+    for ids, pk, typed_by, condition in generic_keys_to(_models_of(table, apps, catalogue), apps=apps, using=using):
         reference = Reference(
             table=ids.model._meta.db_table,
             columns=(ids.column,),
             target_table=table,
             target_columns=(pk.column,),
             condition=condition,
+            typed_by=typed_by,
         )
         yield reference
         if isinstance(pk, UUIDField):
@@ -142,7 +146,7 @@ def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: C
                 f"The rule for {rule.model} declares ids inside {soft.source}.{soft.field}, but the primary key of "
                 f"table {table!r} is not {model._meta.pk.name!r} alone, so an id may not be that of one row."
             )
-        condition = _typed(soft, table, apps, using, catalogue)
+        typed_by, condition = _typed(soft, table, apps, using, catalogue)
         if condition is None:
             continue
         reference = Reference(
@@ -151,6 +155,7 @@ def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: C
             target_table=table,
             target_columns=(model._meta.pk.column,),
             condition=condition,
+            typed_by=typed_by,
             policy=soft.policy,
             soft=soft if soft.inside else None,
         )
@@ -159,12 +164,12 @@ def _declared(table: str, rule: DedupeRule, apps: Apps, using: str, catalogue: C
             yield replace(reference, dashed=True)
 
 
-def _typed(soft: SoftReference, table: str, apps: Apps, using: str, catalogue: Catalogue) -> SQL | None:
-    """The condition of a declaration that names a content type; None where no row can have that of the table."""
+def _typed(soft: SoftReference, table: str, apps: Apps, using: str, catalogue: Catalogue) -> tuple[str, SQL | None]:
+    """The type's column and the condition of a declaration that names one; None where no row can have the table's."""
     if not soft.content_type:
-        return NOTHING
+        return "", NOTHING
     _, column = soft_column(replace(soft, field=soft.content_type), apps, using)
-    return names_type_of(_models_of(table, apps, catalogue), column, apps=apps, using=using)
+    return column, names_type_of(_models_of(table, apps, catalogue), column, apps=apps, using=using)
 
 
 def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:
@@ -212,12 +217,22 @@ def _completed(reference: Reference, catalogue: Catalogue, *, using: str) -> Ref
     differ = reference.dashed or any(rows.must_convert(theirs, ours) for ours, theirs in pairs)
     collations = collations_of(catalogue.indexes(reference.target_table), reference.target_columns)
     compared = [rows.comparison(*types, collation=known) for types, known in zip(pairs, collations, strict=False)]
+    indexes = catalogue.indexes(reference.table)
+    indexed = has_index_on(indexes, reference.columns) or (
+        bool(reference.typed_by) and has_index_on(indexes, (reference.typed_by, *reference.columns))
+    )
     return replace(
         reference,
-        indexed=has_index_on(catalogue.indexes(reference.table), reference.columns),
+        indexed=indexed,
+        # SQLite would take an index on the type alone, and read all of it for each row.
+        condition=reference.condition if indexed else _without_index(reference.condition, rows),
         types=tuple(ours for ours, _ in pairs) if differ else (),
         compared=tuple(filter(None, compared)) if reference.declared or not differ else (),
     )
+
+
+def _without_index(condition: SQL, rows: Rows) -> SQL:
+    return SQL(f"{rows.unindexed}{condition}") if condition else condition
 
 
 def _with_policy(reference: Reference, rule: DedupeRule | None) -> Reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,11 @@ from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrity.dedupe import DedupeRule, MostComplete, make_plan, summarize_plan, undo_run
+from integrity.dedupe import DedupeRule, MostComplete, batches, make_plan, summarize_plan, undo_run
+from integrity.dedupe.references import references_to
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, rows_of, twins
-from tests.ponies.models import Pony
+from tests.ponies.models import Label, Pony, Remark
 from tests.snapshots import snapshot
 
 GENERATIONS = 60
@@ -76,6 +78,47 @@ def test_what_an_undo_refuses_is_looked_up_by_an_index(ponies: Database) -> None
 
     made = [query["sql"] for query in asked if query["sql"].startswith("CREATE INDEX")]
     assert any(f'ON "integrity_undo_{run.id}_' in sql and sql.endswith("(unit)") for sql in made)
+
+
+def test_ids_beside_a_content_type_are_looked_up_by_an_index_of_their_own(sqlite_ponies: Database) -> None:
+    _, second = twins()
+    Remark.objects.create(about=second, text="hers")
+
+    with CaptureQueriesContext(connection) as asked:
+        make_plan(ONE_NAME, apps=apps, using="default")
+
+    (staging,) = [query["sql"] for query in asked if '_found" AS' in query["sql"] and '"about_id"' in query["sql"]]
+    steps = [row[-1] for row in sqlite_ponies.execute(f"EXPLAIN QUERY PLAN {staging[staging.index('SELECT') :]}")]
+    assert any(step.startswith("SEARCH c USING AUTOMATIC") and "about_id=?" in step for step in steps), steps
+    assert any(step.startswith("SEARCH m1 USING AUTOMATIC") and "o1_1=?" in step for step in steps), steps
+
+
+def test_an_index_on_content_type_and_id_serves_references_by_both(ponies: Database) -> None:
+    by_both, by_type = (
+        next(r for r in references_to("ponies_pony", apps=apps, using="default") if r.table == model._meta.db_table)
+        for model in (Label, Remark)
+    )
+
+    assert (by_both.indexed, by_type.indexed) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("groups", "milliseconds", "then"),
+    [
+        (200, 30, 400),
+        (200, 120, 100),
+        (200, 800, 100),
+        (30, 120, 20),
+        (20, 400, 20),
+        (20, 800, 10),
+        (4, 400, 4),
+        (4, 30, 8),
+    ],
+)
+def test_batches_do_not_shrink_for_what_every_batch_costs(groups: int, milliseconds: int, then: int) -> None:
+    took, wanted = milliseconds / 1000, timedelta(milliseconds=100)
+
+    assert batches._adapted(groups, took=took, wanted=wanted) == then
 
 
 def test_most_complete_takes_as_many_columns_as_a_table_can_have(ponies: Database) -> None:

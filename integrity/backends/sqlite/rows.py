@@ -101,6 +101,8 @@ class SQLiteRows(Rows):
         # With a plus it is an expression, which has none.
         return joined(", ", (compose("+{of}.{name} AS {name}", of=of, name=name) for name in names))
 
+    apart = SQL("LIMIT -1")
+    unindexed = SQL("+")
     folds_names = True
     hex_ids = True
 
