@@ -37,6 +37,38 @@ def test_a_key_that_has_no_hash_is_found_by_itself(postgres_ponies: Database, ki
 
 
 @pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("integer", ("1", "1", "2")),
+        ("numeric", ("1.0", "1.00", "1.01")),
+        ("double precision", ("0", "-0", "NaN")),
+        ("varchar(9)", ("a", "a", "b")),
+        ("char(3)", ("a", "a  ", "b")),
+        ("timestamptz", ("2026-01-01 00:00+00", "2026-01-01 02:00+02", "2026-01-02 00:00+00")),
+        ("date[]", ("{2026-01-01}", "{2026-01-01}", "{}")),
+        ("jsonb", ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}', "{}")),
+        ("moods", ("glad", "glad", "sad")),
+        ("years", ("1", "1", "2")),
+        ("int4range", ("[1,3)", "[1,2]", "empty")),
+    ],
+)
+def test_keys_are_hashed_as_their_type_compares_them(postgres_ponies: Database, kind: str, values: list[str]) -> None:
+    for made in (
+        "TYPE moods AS ENUM ('glad', 'sad')",
+        "DOMAIN years AS integer CHECK (value > 0)",
+    ):
+        postgres_ponies.execute(f"CREATE {made}")
+    postgres_ponies.execute(f"ALTER TABLE ponies_oldnote ALTER text TYPE {kind} USING NULL")
+    for number, value in enumerate(values, 1):
+        postgres_ponies.execute(f"INSERT INTO ponies_oldnote VALUES ({number}, 1, '{value}')")
+    rule = DedupeRule(model="ponies.OldNote", fields=("text", "pony"))
+
+    assert count_duplicates(rule, apps=apps, using="default").redundant == 1
+    assert merge(rule).removed == 1
+    assert column("ponies_oldnote", "id") == [1, 3]
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"fields": ("body",)}, "could not identify an (equality|ordering) operator for type json"),

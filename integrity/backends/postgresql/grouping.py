@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import DatabaseError, transaction
 
-from integrity.backends.postgresql.repeated import SORT_HASHES, key_hash, repeated_hashes
+from integrity.backends.postgresql.repeated import SORT_HASHES, hash_functions, key_hash, repeated_hashes
 from integrity.backends.postgresql.settings import settings
 from integrity.backends.ranking import GroupQuery, ranked_select
 from integrity.backends.rows import Rows
@@ -32,53 +32,55 @@ class PostgreSQLGroups(Rows):
         )
 
     def count_groups(self, keys: Query, *, key_count: int) -> tuple[int, int]:
-        if not self._hashes_key(keys, key_count):
+        hashed = self._key_hash(keys, key_count)
+        if hashed is None:
             return super().count_groups(keys, key_count=key_count)
         with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
-            hashes = repeated_hashes(keys, key_count)
+            hashes = repeated_hashes(keys, hashed)
             repeated = compose(
                 """
                 WITH hashes AS MATERIALIZED ({hashes})
-                SELECT r.* FROM ({keys}) AS r WHERE {key_hash} IN (SELECT h FROM hashes)
+                SELECT r.* FROM ({keys}) AS r WHERE {hashed} IN (SELECT h FROM hashes)
                 """,
                 hashes=hashes.sql,
                 keys=keys.sql,
-                key_hash=key_hash(key_count),
+                hashed=hashed,
             )
             query = Query(sql=repeated, params=hashes.params + keys.params)
             return super().count_groups(query, key_count=key_count)
 
-    def _hashes_key(self, keys: Query, key_count: int) -> bool:
-        """Whether every part of the key can be hashed; money, bit, tsvector and vector cannot and are only sorted."""
+    def _key_hash(self, keys: Query, key_count: int) -> SQL | None:
+        """The hash of a key; None if a part has none: money, bit, tsvector and vector are only sorted."""
+        functions = hash_functions(keys, key_count)
+        hashed = key_hash(self.fetch(functions.sql, functions.params)[0])
         no_row = compose(
-            "SELECT {key_hash} FROM (SELECT 1) AS one LEFT JOIN ({keys}) AS k ON FALSE",
-            key_hash=key_hash(key_count),
-            keys=keys.sql,
+            "SELECT {hashed} FROM (SELECT 1) AS one LEFT JOIN ({keys}) AS k ON FALSE", hashed=hashed, keys=keys.sql
         )
         try:
             with transaction.atomic(using=self.connection.alias):
                 self.fetch(no_row, keys.params)
         except DatabaseError:
-            return False
-        return True
+            return None
+        return hashed
 
     def stage_groups(self, name: str, query: GroupQuery) -> None:
         with transaction.atomic(using=self.connection.alias), settings(self.connection, SORT_HASHES):
-            if self._hashes_key(query.keys, query.key_count):
-                self._stage_by_hash(name, query)
+            hashed = self._key_hash(query.keys, query.key_count)
+            if hashed is not None:
+                self._stage_by_hash(name, query, hashed)
             else:
                 self.create_as(name, Query(sql=ranked_select(query, source=query.rows.sql), params=query.rows.params))
 
-    def _stage_by_hash(self, name: str, query: GroupQuery) -> None:
+    def _stage_by_hash(self, name: str, query: GroupQuery, hashed: SQL) -> None:
         hashes = f"{name}_hashes"
-        self.create_as(hashes, repeated_hashes(query.keys, query.key_count))
+        self.create_as(hashes, repeated_hashes(query.keys, hashed))
         self.analyze(hashes)
         # Unlike a WITH query, all workers can read it: now they share the scan.
         self.execute(SQL("SET LOCAL min_parallel_table_scan_size TO DEFAULT"))
         source = compose(
-            "SELECT r.* FROM ({rows}) AS r WHERE {key_hash} IN (SELECT h FROM {hashes})",
+            "SELECT r.* FROM ({rows}) AS r WHERE {hashed} IN (SELECT h FROM {hashes})",
             rows=query.rows.sql,
-            key_hash=key_hash(query.key_count),
+            hashed=hashed,
             hashes=hashes,
         )
         self.create_as(name, Query(sql=ranked_select(query, source=source), params=query.rows.params))
