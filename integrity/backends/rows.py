@@ -43,6 +43,9 @@ class Rows(Statements):
     unindexed = SQL("")
     """Operator before a column that keeps its index from being used."""
 
+    many_writers = True
+    """Whether transactions that write different rows get on beside each other."""
+
     folds_names = False
     """Whether a column is found by its name in any case."""
 

@@ -110,5 +110,8 @@ class Statements(ABC):
         """
 
     @abstractmethod
-    def claim_table(self, table: str) -> bool:
-        """Whether this transaction, and no other run's, may change the table; held until it ends."""
+    def claim_table(self, table: str, *, lane: int | None = None) -> bool:
+        """Whether this transaction, and no other run's, may change the table; held until it ends.
+
+        With a ``lane``, transactions with other lanes may as well.
+        """

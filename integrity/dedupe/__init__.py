@@ -29,6 +29,7 @@ from integrity.dedupe.keep import (
     StatusOrder,
     UnknownKeep,
 )
+from integrity.dedupe.lanes import OneConnection
 from integrity.dedupe.plan import make_plan
 from integrity.dedupe.plans import (
     PlanChanged,
@@ -76,6 +77,7 @@ __all__ = [
     "MostComplete",
     "MostReferenced",
     "NotMigrated",
+    "OneConnection",
     "OrderByFields",
     "Pace",
     "PlanChanged",

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.drift import SchemaWatch
 from integrity.dedupe.progress import Progress, Report
+from integrity.dedupe.rechecks import Span
 from integrity.dedupe.refusals import BY_DATABASE
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
@@ -53,13 +53,21 @@ class Work:
     pace: Pace
     report: Report
 
-    def in_turn(self, act: Callable[[], T], *, limit: timedelta | None = None) -> T:
-        """``act`` in a short transaction that has the table to itself."""
-        return in_turn(act, table=self.target.table, using=self.target.using, limit=limit, stop=self.pace.stop)
+    def in_turn(self, act: Callable[[], T], *, size: int = 1, lane: int | None = None) -> T:
+        """``act`` in a short transaction that has the table to itself, or to the lanes of its process."""
+        # One group takes what it takes.
+        limit = None if self.batch_size or size == 1 else self.pace.batch_time
+        table, using = self.target.table, self.target.using
+        return in_turn(act, table=table, using=using, limit=limit, lane=lane, stop=self.pace.stop)
 
 
-def all_batches(work: Work) -> None:
-    """Resolve everything after the run's cursor, at the pace that is wanted.
+def first_size(work: Work) -> int:
+    """Groups in the first batch."""
+    return work.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
+
+
+def all_batches(work: Work, *, size: int, until: int) -> int:
+    """Resolve everything after the run's cursor and up to a unit, at the pace that is wanted; return the last size.
 
     Where the database refuses a batch, the group that it refuses is found by halving, and left as it is. A batch whose
     size may adapt is taken back and halved too where one of its statements takes all the time that it may take.
@@ -69,10 +77,9 @@ def all_batches(work: Work) -> None:
         DatabaseError: a batch failed however often it was tried, or the database refuses one group after another.
         IntegrityAppError: what came about is not what the plan says.
     """
-    size = work.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
     cursor, left_out = work.run.cursor, 0
-    while cursor < work.last:
-        work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
+    while cursor < until:
+        hold(work)
         work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
         began = time.monotonic()
         try:
@@ -85,16 +92,33 @@ def all_batches(work: Work) -> None:
                 raise
             cursor = work.in_turn(partial(_leave_out, work, cursor, headline(error)))
             left_out += 1
-        size = work.batch_size or _adapted(size, took=time.monotonic() - began, wanted=work.pace.batch_time)
+        size = adapted(work, size, took=time.monotonic() - began)
         if cursor < work.last:
             work.pace.rest()
-    work.report(Progress(step="removing duplicates", done=work.last, total=work.last))
+    work.run.cursor = cursor
+    work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
+    return size
 
 
-def _adapted(size: int, *, took: float, wanted: timedelta) -> int:
-    """The size with which a batch would have taken somewhat less than that, changed by no more than a factor of two."""
-    fitting = size * _SHARE * wanted.total_seconds() / max(took, 0.001)
-    fewest = 1 if took > _MUCH_TOO_LONG * wanted.total_seconds() else min(size, _FEWEST)
+def hold(work: Work) -> None:
+    """Return when the next batch may begin.
+
+    Raises:
+        Stopped: none is to begin.
+    """
+    work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
+
+
+def adapted(work: Work, size: int, *, took: float) -> int:
+    """The size with which a batch would have taken somewhat less than it may, changed by no more than a factor of two.
+
+    ``took`` is in seconds. A size that was chosen stays.
+    """
+    if work.batch_size:
+        return work.batch_size
+    wanted = work.pace.batch_time.total_seconds()
+    fitting = size * _SHARE * wanted / max(took, 0.001)
+    fewest = 1 if took > _MUCH_TOO_LONG * wanted else min(size, _FEWEST)
     return int(max(fewest, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 
@@ -114,30 +138,32 @@ def _one_batch(work: Work, size: int) -> int:
 
 
 def _try_batch(work: Work, size: int) -> int:
-    using = work.target.using
-
     def resolve_next() -> tuple[Any, Counter[str]]:
         done: Counter[str] = Counter()
-        run = _locked_run(work)
-        span = (run.cursor, run.cursor + size)
+        run = locked_run(work)
         if run.cursor < work.last:
+            span = (run.cursor, min(run.cursor + size, work.last))
             work.watch.check()
             done = work.resolver.resolve(span)
-            run.cursor = min(span[1], work.last)
-            _count(run, done)
-            run.updated_at = Now()
-            run.save(using=using, update_fields=["cursor", "counts", "updated_at"])
+            advance(work, run, span, done)
         return run, done
 
-    # One group takes what it takes.
-    run, done = work.in_turn(resolve_next, limit=None if work.batch_size or size == 1 else work.pace.batch_time)
-    batch_done.send(sender=RunSummary, using=using, run=run.pk, counts=dict(done))
+    run, done = work.in_turn(resolve_next, size=size)
+    batch_done.send(sender=RunSummary, using=work.target.using, run=run.pk, counts=dict(done))
     return int(run.cursor)
+
+
+def advance(work: Work, run: Any, span: Span, done: Counter[str]) -> None:
+    """Bring a run, which is locked, to the end of a span; what was done there becomes part of its counts."""
+    run.cursor = span[1]
+    _count(run, done)
+    run.updated_at = Now()
+    run.save(using=work.target.using, update_fields=["cursor", "counts", "updated_at"])
 
 
 def _leave_out(work: Work, cursor: int, why: str) -> int:
     """Pass over the unit after the cursor, which the database refuses; return the cursor after."""
-    run = _locked_run(work)
+    run = locked_run(work)
     if run.cursor != cursor:
         return int(run.cursor)  # another process at this run had its turn: it may be another unit that was refused
     work.resolver.rows.execute(
@@ -153,8 +179,13 @@ def _leave_out(work: Work, cursor: int, why: str) -> int:
     return int(run.cursor)
 
 
-def _locked_run(work: Work) -> Any:
-    """The run's row, locked until the batch ends; another process may have moved its cursor meanwhile."""
+def locked_run(work: Work) -> Any:
+    """The run's row, locked until the batch ends; another process may have moved its cursor meanwhile.
+
+    Raises:
+        Stopped: it was paused, or is finished.
+        WrongState: it may not go on.
+    """
     runs = type(work.run)._base_manager.using(work.target.using).select_for_update()
     run = runs.get(pk=work.run.pk)
     if run.state in (states.PAUSED, states.FINISHED):
@@ -203,7 +234,7 @@ def busy_ones_again(work: Work) -> None:
 
 
 def _retry_unit(work: Work, unit: int) -> None:
-    run = _locked_run(work)
+    run = locked_run(work)
     busy = compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=work.resolver.refusals)
     if not work.resolver.rows.execute(busy, (unit,)):
         return  # another process at this run had its turn, and did it

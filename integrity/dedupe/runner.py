@@ -6,6 +6,7 @@ in. A run that was killed is taken up where its cursor stands; two processes tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,10 +19,11 @@ from integrity.backends.fault import headline
 from integrity.backends.sql import compose
 from integrity.dedupe import states
 from integrity.dedupe.advice import command_for
-from integrity.dedupe.batches import Work, all_batches, busy_ones_again, refuse_joined_once
+from integrity.dedupe.batches import Work, busy_ones_again, refuse_joined_once
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.drift import SchemaChanged, SchemaWatch
 from integrity.dedupe.finder import count_groups
+from integrity.dedupe.lanes import all_in_lanes, require_lanes
 from integrity.dedupe.plans import UnknownPlan, load_plan, require_applicable, require_digest, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.resolver import Resolver
@@ -64,8 +66,10 @@ def apply_plan(
         TableBusy: another run on the table is unfinished.
         VerificationFailed: a batch's outcome was not the plan's; that batch was rolled back.
         RunFailed: the database refused a batch. The run can be resumed.
+        OneConnection: ``pace`` wants several, which SQLite and a caller's transaction do not have.
     """
     require_books(using=using)
+    require_lanes(pace, using=using)
     target = resolve(rule, apps=apps, using=using)
     run = _start(plan_id, target, apps=apps, digest=digest, pace=pace)
     return _carry_out(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
@@ -87,6 +91,7 @@ def resume_run(
         UnknownRun: there is none.
         WrongState: it is at its end already.
     """
+    require_lanes(pace, using=using)
     target = resolve(rule, apps=apps, using=using)
     run = load_run(run_id, apps=apps, using=using)
     if run.state != states.PLANNED:
@@ -133,10 +138,11 @@ def _carry_out(
     using = target.using
     further = ways_on(run, apps=apps, using=using)
     try:
-        work = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
+        another = _prepare(run, target, apps=apps, batch_size=batch_size, pace=pace, report=report)
+        work = another()
         if not work.resolver.recheck.indexed_key:
             refuse_joined_once(work)
-        all_batches(work)
+        all_in_lanes(work, another)
         busy_ones_again(work)
         states.move_to(run, states.FINISHED, using=using, finished_at=Now(), details={})
     except Stopped:
@@ -156,8 +162,10 @@ def _carry_out(
     return summarize_run(run.pk, apps=apps, using=using, groups_left=left)
 
 
-def _prepare(run: Any, target: Target, *, apps: Apps, batch_size: int | None, pace: Pace, report: Report) -> Work:
-    """Make the tables that the run needs; from then on it is ``running``."""
+def _prepare(
+    run: Any, target: Target, *, apps: Apps, batch_size: int | None, pace: Pace, report: Report
+) -> Callable[[], Work]:
+    """Make the tables that the run needs; from then on it is ``running``. Return what makes its work for a thread."""
     using = target.using
     plan = load_plan(run.plan_id, apps=apps, using=using)
     root, stages = stages_of(plan)
@@ -170,21 +178,19 @@ def _prepare(run: Any, target: Target, *, apps: Apps, batch_size: int | None, pa
     )
     if run.state == states.PLANNED:
         states.move_to(run, states.RUNNING, using=using)
-    resolver = Resolver(
-        run=run.pk,
-        target=target,
-        root=root,
-        stages=stages,
-        sides=sides,
-        indexed_key=plan.document["indexed_key"],
-    )
-    watch = _watch(plan, target, apps=apps)
     last = int(get_rows(using=using).value(compose("SELECT COALESCE(MAX(unit), 0) FROM {root}", root=root.name)))
-    return Work(
+    return lambda: Work(
         run=run,
         target=target,
-        resolver=resolver,
-        watch=watch,
+        resolver=Resolver(
+            run=run.pk,
+            target=target,
+            root=root,
+            stages=stages,
+            sides=sides,
+            indexed_key=plan.document["indexed_key"],
+        ),
+        watch=_watch(plan, target, apps=apps),
         last=last,
         batch_size=batch_size,
         pace=pace,

@@ -25,6 +25,8 @@ class Pace:
     """What the size of a batch adapts to, and how long one of its statements may take before it is taken back."""
     pause: timedelta = timedelta(0)
     """Between two batches."""
+    connections: int = 1
+    """Batches that are under way at once, each on a connection of its own. Only PostgreSQL has several writers."""
     max_lag: timedelta | None = None
     """No batch begins while any replica has applied less than what was written this long ago."""
     stop: Event = field(default_factory=Event)

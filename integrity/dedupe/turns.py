@@ -21,11 +21,19 @@ class TableBusy(IntegrityAppError):
     """Another run has the table."""
 
 
-def in_turn(act: Callable[[], T], *, table: str, using: str, limit: timedelta | None = None, stop: Event = _NEVER) -> T:
+def in_turn(
+    act: Callable[[], T],
+    *,
+    table: str,
+    using: str,
+    limit: timedelta | None = None,
+    lane: int | None = None,
+    stop: Event = _NEVER,
+) -> T:
     """Call ``act`` in a short transaction that has the table to itself, as soon as nobody else has.
 
     Inside a caller's transaction nobody is waited for, who might be waiting for a row of that transaction. PostgreSQL
-    ends a statement that takes longer than the ``limit``.
+    ends a statement that takes longer than the ``limit``. Lanes of different numbers have the table together.
 
     Raises:
         Stopped: ``stop`` was set before its turn came.
@@ -34,7 +42,7 @@ def in_turn(act: Callable[[], T], *, table: str, using: str, limit: timedelta | 
     rows = get_rows(using=using)
     while True:
         with rows.batch(lock_timeout=conf.lock_timeout(), limit=limit):
-            if rows.claim_table(table):
+            if rows.claim_table(table, lane=lane):
                 return act()
         if rows.connection.in_atomic_block:
             raise TableBusy(f"Another process is changing rows of table {table!r}. Try again when it has ended.")

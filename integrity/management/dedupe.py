@@ -33,7 +33,7 @@ from integrity.management.asking import confirm
 from integrity.management.base import CLEAN, FOUND, IntegrityCommand, failure
 from integrity.management.report import plural, print_plan, print_run
 from integrity.management.stopping import stopping
-from integrity.management.values import milliseconds, positive, seconds
+from integrity.management.values import milliseconds, positive, seconds, up_to
 from integrity.rules.wording import Wording, rule_of
 
 
@@ -61,6 +61,13 @@ class DedupeCommand(IntegrityCommand):
         add("--limit", type=positive, metavar="N", help="Treat at most N duplicate groups.")
         add(
             "--batch-size", type=positive, metavar="N", help="Groups in a transaction. Default: as many as take 100 ms."
+        )
+        add(
+            "--connections",
+            type=up_to(32),
+            default=1,
+            metavar="N",
+            help="Batches under way at once, each on its own connection (PostgreSQL). Default: 1.",
         )
         add("--pause-between", type=milliseconds, default=timedelta(0), metavar="MS", help="Rest between two batches.")
         add(
@@ -185,7 +192,12 @@ class DedupeCommand(IntegrityCommand):
         """Yield how to work; afterwards, end the command if a signal has stopped it."""
         options = self.options
         with stopping() as stop, self.progress() as report:
-            pace = Pace(pause=options["pause_between"], max_lag=options["max_lag"], stop=stop.wanted)
+            pace = Pace(
+                connections=options["connections"],
+                pause=options["pause_between"],
+                max_lag=options["max_lag"],
+                stop=stop.wanted,
+            )
             yield {"batch_size": options["batch_size"], "pace": pace, "report": report}
         self._stopped_by = stop
 

@@ -74,8 +74,12 @@ class PostgreSQLRows(PostgreSQLGroups):
         self.execute(compose("LOCK TABLE {names} IN ROW EXCLUSIVE MODE", names=names))
         return PostgreSQLCatalogue(self.connection).mark(tables)
 
-    def claim_table(self, table: str) -> bool:
-        return bool(self.value(SQL("SELECT pg_try_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"), (table,)))
+    def claim_table(self, table: str, *, lane: int | None = None) -> bool:
+        alone = "pg_try_advisory_xact_lock(hashtext('integrity'), hashtext(%s))"
+        if lane is None:
+            return bool(self.value(SQL(f"SELECT {alone}"), (table,)))
+        together = "pg_try_advisory_xact_lock_shared(hashtext('integrity'), hashtext(%s))"
+        return bool(self.value(SQL(f"SELECT {together} AND {alone}"), (table, f"{table} {lane}")))
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)

@@ -81,7 +81,7 @@ class SQLiteRows(Rows):
         made = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'integrity\\_%%' ESCAPE '\\'"
         return f"{fingerprint(*(sql for (sql,) in self.fetch(SQL(made))))}"
 
-    def claim_table(self, table: str) -> bool:
+    def claim_table(self, table: str, *, lane: int | None = None) -> bool:
         return True
 
     def fingerprint(self, table: str, names: Sequence[str], *, alias: str) -> SQL:
@@ -103,6 +103,7 @@ class SQLiteRows(Rows):
 
     apart = SQL("LIMIT -1")
     unindexed = SQL("+")
+    many_writers = False
     folds_names = True
     hex_ids = True
 
