@@ -141,7 +141,7 @@ class RunSummary:
     batches: int
     refused: tuple[Refusal, ...]
     groups_left: int | None = None
-    """Duplicate groups found by the check after the run; None where it has not run."""
+    """Duplicate groups found by the search after the run; None where there was none."""
     note: str = ""
     """What else is to be said: that it was cancelled, failed, or purged."""
 

@@ -102,6 +102,8 @@ def print_run(console: Console, run: RunSummary) -> None:
     elif run.groups_left is not None:
         again = "" if run.refused else " The same command again plans them."
         console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.{again}")
+    elif run.state == "finished" and not run.note:
+        console.print("The table was not searched again; a unique constraint will prove that no duplicate is left.")
     if run.note:
         console.print(f"Note: {run.note}.")
     if run.state in RESUMABLE:

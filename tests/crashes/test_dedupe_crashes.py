@@ -22,6 +22,7 @@ from tests.snapshots import Snapshot, snapshot
 
 STEPS = ["batch_step:locked", "batch_step:children", "batch_step:removed", "batch_step:verified", "batch_done"]
 APPLY = ("dedupe_embeddings", "--apply", "--no-input", "--batch-size", "10")
+LANES = ("--connections", "2")
 
 
 @pytest.fixture
@@ -87,13 +88,38 @@ def test_an_apply_killed_at_any_step_is_finished_by_the_rerun(dirty: Database, p
 
 @pytest.mark.slow
 @pytest.mark.postgres
+@pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("point", STEPS)
-def test_an_apply_whose_session_is_terminated_goes_on_in_a_new_one(databases: Databases, point: str) -> None:
+def test_an_apply_in_lanes_killed_at_any_step_is_finished_by_the_rerun(
+    databases: Databases, point: str, nth: int
+) -> None:
+    dirty = databases.migrated("postgresql", "0001")
+    make_dirty_data(using="default")
+    before, after = undisturbed()
+    ids = everything(dirty)
+
+    killed = crash(dirty, point, nth, "kill", *APPLY, *LANES)
+
+    assert killed.returncode == -9
+    assert everything(dirty) == ids, "each row is in its table or in quarantine, once"
+    assert run_command(*APPLY, *LANES).code == 0
+    assert snapshot() == after
+    assert run_command("undo_dedupe", "2").code == 0
+    assert snapshot() == before
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.parametrize("lanes", [(), LANES], ids=["alone", "in lanes"])
+@pytest.mark.parametrize("point", STEPS)
+def test_an_apply_whose_session_is_terminated_goes_on_in_a_new_one(
+    databases: Databases, point: str, lanes: tuple[str, ...]
+) -> None:
     dirty = databases.migrated("postgresql", "0001")
     make_dirty_data(using="default")
     _, after = undisturbed()
 
-    cut = crash(dirty, point, 2, "terminate", *APPLY)
+    cut = crash(dirty, point, 2, "terminate", *APPLY, *lanes)
 
     assert cut.returncode == 0, cut.stderr
     assert snapshot() == after

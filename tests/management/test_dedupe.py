@@ -775,6 +775,25 @@ def test_a_plan_of_so_many_groups_says_that_there_may_be_more(ponies: Database, 
     assert "there may be more" not in all_of_them
 
 
+def test_a_run_that_is_not_to_be_verified_says_what_will_prove_it(ponies: Database, call: Call) -> None:
+    herd(3)
+
+    done = call(*HERD, *APPLY, "--no-verify")
+
+    assert done.code == 0
+    assert "a unique constraint will prove" in done.out
+    assert "Verified" not in done.out
+    assert names() == [2, 4, 6]
+
+
+def test_a_refused_group_counts_even_if_nobody_verifies(ponies: Database, call: Call) -> None:
+    herd(3)
+    plan = planned(call)
+    Pony.all_objects.filter(pk=3).update(foaled=9)
+
+    assert call("dedupe", "--plan", plan, *APPLY, "--no-verify").code == 1
+
+
 def test_a_plan_shows_what_survivors_are_filled_with(ponies: Database, call: Call) -> None:
     herd(2)
     plan = planned(call, "--merge", "foaled=max")

@@ -35,6 +35,8 @@ from tests.races.test_two_runs import Other
 from tests.snapshots import snapshot
 from tests.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.slow
+
 MANY = 40
 """Pairs of ponies; the second of each is redundant."""
 
@@ -240,7 +242,7 @@ def test_a_second_connection_that_is_not_to_be_had_is_named_and_loses_nothing(he
 
     def let_sessions_in(allowed: bool) -> None:
         with psycopg.connect(herd.url, dbname="postgres", autocommit=True) as other:
-            other.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")  # type: ignore[arg-type]
+            other.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")
 
     def shut(*, state: str, **_: Any) -> None:
         if state == "running":

@@ -18,7 +18,7 @@ from integrity.dedupe import (
     pause_run,
     revise_plan,
 )
-from integrity.management.base import CLEAN, FOUND, failure
+from integrity.management.base import CLEAN, failure
 from integrity.management.books import print_books, print_group
 from integrity.management.dedupe import DedupeCommand, rule_of_plan
 from integrity.management.export import export
@@ -195,7 +195,7 @@ class Command(DedupeCommand):
         return CLEAN
 
     def _resume(self, options: dict[str, Any]) -> int:
-        return CLEAN if self.resume(options["resume"]).clean else FOUND
+        return self.outcome(self.resume(options["resume"]))
 
     def _cancel(self, options: dict[str, Any]) -> int:
         self.show_run(cancel_run(options["cancel"], apps=apps, using=options["database"]))
