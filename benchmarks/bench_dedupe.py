@@ -2,17 +2,19 @@
 
 Claim: on N embeddings of which a share is redundant, planning, moving the redundant rows to quarantine in short
 batches and building the unique index concurrently take no longer together than ``DELETE ... WHERE EXISTS`` and
-``ADD CONSTRAINT``, which block every writer all the while; client memory stays flat.
+``ADD CONSTRAINT``, which block every writer all the while; client memory stays flat. The search of the whole table that
+ends a run is measured by itself: the unique index proves the same.
 
-    python -m benchmarks.bench_dedupe [rows] [share of redundant rows]
+    python -m benchmarks.bench_dedupe [rows] [share of redundant rows] [connections of the apply]
 """
 
 from __future__ import annotations
 
 import resource
 import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
@@ -20,9 +22,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from benchmarks.scratch import postgresql, seconds
-from integrity.dedupe import apply_plan, make_plan
+from integrity.dedupe import Pace, apply_plan, count_duplicates, make_plan
 from integrity.rules.embeddings import EMBEDDINGS
-from integrity.signals import batch_step
+from integrity.signals import batch_done, batch_step
 
 KEY = "invocation_id, embedding_model"
 CONSTRAINT = "unique_invocation_embedding_model"
@@ -30,16 +32,16 @@ CONSTRAINT = "unique_invocation_embedding_model"
 
 @dataclass
 class Batches:
-    """How long each batch's transaction held its locks."""
+    """How long each batch's transaction held its locks, from the first to the commit."""
 
     longest: float = 0.0
-    _locked: float = 0.0
+    _locked: threading.local = field(default_factory=threading.local)
 
-    def listen(self, *, step: str, **_: Any) -> None:
+    def listen(self, *, step: str = "done", **_: Any) -> None:
         if step == "locked":
-            self._locked = time.perf_counter()
-        if step == "verified":
-            self.longest = max(self.longest, time.perf_counter() - self._locked)
+            self._locked.at = time.perf_counter()
+        if step == "done":
+            self.longest = max(self.longest, time.perf_counter() - self._locked.at)
 
 
 def fill(rows: int, share: float) -> None:
@@ -77,24 +79,28 @@ def blocking() -> tuple[float, float]:
     return delete, add
 
 
-def ours() -> tuple[float, float, float, Batches]:
-    """Seconds for the plan, for its application with verification, and for the concurrent index."""
+def ours(connections: int) -> tuple[float, float, float, float, Batches]:
+    """Seconds for the plan, for its application, for searching the table again, and for the concurrent index."""
     batches = Batches()
     batch_step.connect(batches.listen)
+    batch_done.connect(batches.listen)
     start = time.perf_counter()
     plan = make_plan(EMBEDDINGS, apps=apps, using="default")
     planned = time.perf_counter()
-    run = apply_plan(plan.id, EMBEDDINGS, apps=apps, using="default")
+    pace = Pace(connections=connections)
+    run = apply_plan(plan.id, EMBEDDINGS, apps=apps, using="default", verify=False, pace=pace)
     applied = time.perf_counter()
-    if not run.clean or run.removed != plan.redundant:
+    left = count_duplicates(EMBEDDINGS, apps=apps, using="default")
+    searched = time.perf_counter()
+    if left.groups or run.removed != plan.redundant:
         raise SystemExit(f"not clean: {run}")
     with connection.cursor() as cursor:
         index = seconds(lambda: cursor.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {CONSTRAINT} ON embedding ({KEY})"))
         cursor.execute(f"DROP INDEX {CONSTRAINT}")
-    return planned - start, applied - planned, index, batches
+    return planned - start, applied - planned, searched - applied, index, batches
 
 
-def main(rows: int, share: float) -> None:
+def main(rows: int, share: float, connections: int) -> None:
     """Print both, and the ratio."""
     with postgresql():
         call_command("migrate", "integrity", "0001", verbosity=0)
@@ -107,15 +113,16 @@ def main(rows: int, share: float) -> None:
             cursor.execute("DROP INDEX ix_embedding_invocation_id")
         fill(rows, share)
         _index()
-        plan, apply, index, batches = ours()
+        plan, apply, search, index, batches = ours(connections)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     theirs, total = delete + add, plan + apply + index
-    print(f"{rows:,} rows, {share:.0%} redundant")
+    print(f"{rows:,} rows, {share:.0%} redundant, applied on {connections} connections")
     print(f"  blocking SQL   delete {delete:7.2f} s, constraint {add:6.2f} s: {theirs:7.2f} s, all of it blocking")
     print(f"  ours           plan {plan:9.2f} s, apply {apply:11.2f} s, index {index:6.2f} s: {total:7.2f} s")
     print(
         f"  ratio          {total / theirs:.2f} (ours / blocking); find and remove: {rows / (plan + apply):,.0f} rows/s"
     )
+    print(f"  searched again {search:7.2f} s; with it {(total + search) / theirs:.2f}")
     print(f"  longest locks  {batches.longest * 1000:.0f} ms; client memory {memory:.0f} MB")
 
 
@@ -126,4 +133,8 @@ def _index() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000, float(sys.argv[2]) if len(sys.argv) > 2 else 0.05)
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 200_000,
+        float(sys.argv[2]) if len(sys.argv) > 2 else 0.05,
+        int(sys.argv[3]) if len(sys.argv) > 3 else 2,
+    )
