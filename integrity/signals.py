@@ -1,7 +1,8 @@
 """What the core announces. Observability listens; tests stop a thread exactly between two steps here.
 
 Every signal is sent with ``using`` (the database alias). Receivers run inside the caller's transaction where
-the name says "step": an exception there rolls the batch back, as a fault at that point would.
+the name says "step": an exception there rolls the batch back, as a fault at that point would. With several connections,
+batches are announced by the threads that they run in.
 """
 
 from django.dispatch import Signal
