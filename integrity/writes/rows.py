@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections, models
 
 from integrity.exceptions import IntegrityAppError
+from integrity.writes.saving import Saving, saving_of
 from integrity.writes.values import Column, Row, brought, constant, default
 
 Check = Callable[[Row], None]
@@ -39,6 +40,8 @@ class Shape:
     """Those of them that an existing row gets only together with others (``auto_now``)."""
     columns: tuple[Column, ...]
     """What gives their values."""
+    saving: Saving | None
+    """What becomes of a row before, where fields have a way of their own to be saved."""
     check: Check | None
 
 
@@ -69,15 +72,22 @@ def shape_of(
         raise InvalidUpsert(f"{model._meta.label}: the rows bring {', '.join(both)}, and so does `touch`. Choose one.")
     columns: dict[models.Field[Any, Any], Column] = {}
     touched = []
+    saving = saving_of(model, given=given, constants=constants, using=using)
+    own = saving.own if saving else ()
     for field in model._meta.local_concrete_fields:
         automatic = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
         if field in given:
             columns[field] = brought(field, given[field], connection)
         elif field in constants or automatic:
             value = constants[field] if field in constants else field.pre_save(model(), add=True)
-            columns[field] = constant(field, value, connection)
+            if field in own:
+                columns[field] = brought(field, field.attname, connection)
+            else:
+                columns[field] = constant(field, value, connection)
             if not getattr(field, "auto_now_add", False):
                 touched.append(field)
+        elif field in own:
+            columns[field] = brought(field, field.attname, connection)
         elif field.has_default():  # as Django, also where the database has one, too
             columns[field] = default(field, connection)
         elif field in needed and field.null and not (field.generated or field.has_db_default()):
@@ -87,6 +97,7 @@ def shape_of(
         fields=tuple(columns),
         brought=tuple(given),
         touched=tuple(touched),
+        saving=saving,
         check=check,
         columns=tuple(columns.values()),
     )
@@ -108,6 +119,8 @@ def prepared(rows: Sequence[Row], *, shape: Shape) -> list[tuple[Any, ...]]:
         if shape.check is not None:
             for row in rows:
                 shape.check(row)
+        if shape.saving is not None:
+            rows = [shape.saving.saved(row) for row in rows]
         return list(zip(*[column(rows) for column in shape.columns], strict=True))
     except (IntegrityAppError, ValidationError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise RowRejected("; ".join(error.messages) if isinstance(error, ValidationError) else str(error)) from error

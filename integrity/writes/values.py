@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.files import File
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.fields.files import FieldFile
 
 Row = Mapping[str, Any]
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
@@ -59,6 +61,8 @@ def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) ->
 def brought(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWrapper) -> Column:
     """Return the column of a field that the rows bring under this name; a foreign key's may be objects."""
     convert = converter(field, connection)
+    if isinstance(field, models.FileField):
+        return lambda rows: convert([_stored_file(row[name]) for row in rows])
     if not isinstance(field, models.ForeignKey):
         return lambda rows: convert([row[name] for row in rows])
     key = field.target_field.attname
@@ -92,6 +96,13 @@ def loader(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Ca
         return value
 
     return load
+
+
+def _stored_file(value: Any) -> Any:
+    """Refuse a file that ``save()`` would bring to its storage first: the row would name what is not there."""
+    if isinstance(value, File) and not (isinstance(value, FieldFile) and value._committed):  # type: ignore[attr-defined]
+        raise ValueError(f"the file {value.name!r} is in no storage yet. Save it there, and bring its name.")
+    return value
 
 
 def _has_zone(value: datetime | None) -> bool:
