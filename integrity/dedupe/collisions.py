@@ -29,13 +29,13 @@ def mark_collisions(stage: Stage, catalogue: Catalogue, *, root: Stage, rows: Ro
     changing = {column for reference in stage.plain for column in reference.columns}
     generated = {column.name: column.default for column in catalogue.columns(stage.table) if column.generated}
     for index in catalogue.indexes(stage.table):
-        plain = _plain(index, generated)
+        plain = plain_key(index, generated)
         if index.unique and index.valid and (plain is None or changing & set(plain)):
             _mark(stage, index, generated, root=root, rows=rows)
     _follow_heirs(stage, rows)
 
 
-def _plain(index: Index, generated: Generated) -> list[str] | None:
+def plain_key(index: Index, generated: Generated) -> list[str] | None:
     """The index's columns where nothing else decides what it says of a row; else None."""
     columns = [column for column in index.columns if column is not None and column not in generated]
     by_value = not any(_COLLATE.search(part) for part in index.keys)
@@ -113,7 +113,9 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
         FROM {stage} AS st JOIN {table} AS c ON {same} WHERE st.action = 'repoint'
         """,
         own=own,
-        values=joined(", ", (compose("{value} AS {name}", value=_new_value(stage, name), name=name) for name in names)),
+        values=joined(
+            ", ", (compose("{value} AS {name}", value=value_after(stage, name), name=name) for name in names)
+        ),
         leads=_changes(r for r in stage.plain if r.target_table != stage.table),
         changes=_changes(stage.plain),
         fp=rows.fingerprint(stage.table, stage.columns, alias="c"),
@@ -128,7 +130,7 @@ def _image(stage: Stage, index: Index, generated: Generated, *, root: Stage, row
         """,
         own=own,
         values=columns(names, of="c"),
-        reached=_reached(stage, index, _plain(index, generated) if index.nulls_distinct else None),
+        reached=_reached(stage, index, plain_key(index, generated) if index.nulls_distinct else None),
         table=stage.table,
         same_row=on("c", stage.pk, "a", stage.pk),
         stage=stage.name,
@@ -152,7 +154,7 @@ def _changes(references: Iterable[StagedReference]) -> SQL:
 def _reached(stage: Stage, index: Index, key: Sequence[str] | None) -> SQL:
     """Primary keys of rows that a moving row may meet under an index: by ``key``, or by the references that move."""
     if key is not None:
-        return _sharing(stage, index, key, [_new_value(stage, column) for column in key])
+        return _sharing(stage, index, key, [value_after(stage, column) for column in key])
     return joined(
         " UNION ",
         (_sharing(stage, index, r.columns, [compose("st.{new}", new=new) for new in r.new]) for r in stage.plain),
@@ -185,7 +187,7 @@ def _collate(collation: str | None) -> str:
     return f" COLLATE {collation}" if collation else ""
 
 
-def _new_value(stage: Stage, column: str) -> SQL:
+def value_after(stage: Stage, column: str) -> SQL:
     """SQL for the value a column will have: ``c`` is the row now, ``st`` its stage."""
     news = [
         compose("st.{name}", name=name)

@@ -16,6 +16,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
+from integrity.dedupe.heldkeys import refuse_held_keys
 from integrity.dedupe.kinds import changes_kind, kind_of_parent
 from integrity.dedupe.maps import key_changes
 from integrity.dedupe.mismatches import require_keys
@@ -73,6 +74,8 @@ class Following:
         for reference in self._references(self.root.table):
             if reference.soft is not None:
                 self._stage_embedded(reference)
+        if self.root.table in self.stages:
+            refuse_held_keys(self.root, self.stages[self.root.table], using=self._using)
         refuse_rings(self.root, self.stages.values(), using=self._using)
 
     def _references(self, table: str) -> tuple[Reference, ...]:

@@ -14,7 +14,7 @@ UNDEFER = 'ALTER TABLE ponies_pony ALTER CONSTRAINT "{}" NOT DEFERRABLE'
 OWN_KEYS = "SELECT conname FROM pg_constraint WHERE conrelid = 'ponies_pony'::regclass AND confrelid = conrelid"
 
 
-def test_the_group_is_left_as_it_is_with_the_databases_words(
+def test_the_plan_tells_it_beforehand_and_the_group_is_left_as_it_is(
     postgres_ponies: Database, call: Callable[..., CommandResult]
 ) -> None:
     for (name,) in postgres_ponies.execute(OWN_KEYS):
@@ -23,10 +23,12 @@ def test_the_group_is_left_as_it_is_with_the_databases_words(
         Pony.all_objects.create(pk=pk, name=name, code=str(pk), friend_id=friend)
     before = snapshot()
 
+    preview = call("dedupe", "ponies.Pony", "--key", "name")
     result = call("dedupe", "ponies.Pony", "--key", "name", "--apply", "--no-input")
 
     assert result.code == 1
-    assert "the database refuses it: duplicate key value violates unique constraint" in " ".join(result.out.split())
+    for said in (preview.out, result.out):
+        assert "would get the friend_id of one that goes, which cannot go before" in " ".join(said.split())
     run = DedupeRun.objects.get()
     assert run.state == "finished"
     assert snapshot() == before
