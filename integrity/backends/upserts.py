@@ -134,8 +134,9 @@ class Upserts(ABC):
         return self.rows.fetch(sql, source.params)
 
     def _assignments(self, plan: UpsertPlan) -> SQL:
-        # With nothing to change the row is still locked, so that the look-up finds it as it was.
-        names = (*plan.compared, *plan.touched) or plan.columns[:1]
+        # With nothing to change the row is still locked, so that the look-up finds it as it was. Rather by a
+        # column that is no key: who references the row would wait for that lock, and no identity can be assigned.
+        names = (*plan.compared, *plan.touched) or (min(plan.columns, key=lambda c: (c in plan.pk, _is_key(c, plan))),)
         return joined(", ", (compose("{name} = {given}", name=name, given=plan.given(name)) for name in names))
 
     def _when(self, plan: UpsertPlan) -> SQL:
@@ -201,6 +202,10 @@ class Upserts(ABC):
         if plan.condition is not None:
             tests.append(SQL(f"({plan.condition})"))
         return joined(" AND ", tests)
+
+
+def _is_key(column: str, plan: UpsertPlan) -> bool:
+    return identifier(column) in plan.key
 
 
 def insert_or_get(*, table: str, columns: Sequence[str], key: str) -> SQL:

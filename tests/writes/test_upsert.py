@@ -188,6 +188,26 @@ def test_only_the_named_fields_of_an_existing_row_are_written(database: Database
     assert book.objects.values_list("title", "edition").get() == ("A", 2)
 
 
+def test_rows_that_are_left_as_they_are_can_be_referenced_meanwhile(postgres_database: Database) -> None:
+    book = a_model_of_books(BY_ISBN, changed=models.DateTimeField(null=True))
+    book.objects.create(isbn="a")
+
+    with transaction.atomic():
+        upsert(model=book, rows=[{"isbn": "a", "title": "A"}], constraint="one_isbn", update=[])
+        assert postgres_database.execute("SELECT isbn FROM book FOR KEY SHARE NOWAIT") == [("a",)]
+
+
+def test_rows_with_an_id_are_left_as_they_are_where_ids_are_always_generated(postgres_database: Database) -> None:
+    book = a_model_of_books(BY_ISBN, changed=models.DateTimeField(null=True))
+    postgres_database.execute("ALTER TABLE book ALTER id SET GENERATED ALWAYS")
+    row = {"id": 7, "isbn": "a"}
+
+    results = [upsert(model=book, rows=[row], constraint="one_isbn", update=[]) for _ in range(2)]
+
+    assert [counts(result) for result in results] == [{"inserted": 1}, {"unchanged": 1}]
+    assert book.objects.get().pk == 7
+
+
 def test_fields_that_no_row_brings_keep_their_value_or_get_their_default(database: Database) -> None:
     book = a_model_of_books(BY_ISBN)
     book.objects.create(isbn="a", title="A", edition=1)
