@@ -49,23 +49,31 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     fills = stage_fills(target, root, name=f"{root.name}_fill")
     stages = (*stages, fills) if fills else stages
     report(Progress(step="summing up"))
-    counts = _counts(target, root)
-    batches = ceil(counts["groups"] / FIRST_SIZE)
     return Decision(
         document={
             "key": list(target.key.parts),
             "keep": target.why,
             "root": root.to_json(),
             "stages": [stage.to_json() for stage in stages],
-            "counts": counts,
-            "references": [_reference_counts(stage, batches, using=using) for stage in stages if not stage.fills],
-            "filled": _filled(fills, using=using),
+            **count(target, root, stages),
             "triggers": _triggers((root, *stages), using=using),
             "caveats": list(caveats(target, root, apps=apps)),
             "indexed_key": _indexed_key(target),
         },
         digest=digest_of(target, (root, *stages)),
     )
+
+
+def count(target: Target, root: Stage, stages: tuple[Stage, ...]) -> dict[str, Any]:
+    """Count what the stages hold; what belongs to refused groups does not count as going, moving or filled."""
+    using = target.using
+    counts = _counts(target, root)
+    batches = ceil(counts["groups"] / FIRST_SIZE)
+    return {
+        "counts": counts,
+        "references": [_reference_counts(root, stage, batches, using=using) for stage in stages if not stage.fills],
+        "filled": sum(sum(_by_action(root, stage, using=using).values()) for stage in stages if stage.fills),
+    }
 
 
 def digest_of(target: Target, stages: tuple[Stage, ...]) -> str:
@@ -97,29 +105,26 @@ def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> No
 def _counts(target: Target, root: Stage) -> dict[str, Any]:
     rows = get_rows(using=target.using)
     by_kind = dict(rows.fetch(compose("SELECT kind, COUNT(*) FROM {root} GROUP BY kind", root=root.name)))
-    staying = rows.value(compose("SELECT COUNT(*) FROM {root} WHERE action = 'stay'", root=root.name))
     vector = target.rule.vector
     column = target.model._meta.get_field(vector).column if vector else None
+    groups, redundant = int(by_kind.pop("survivor", 0)), int(sum(by_kind.values()))
     return {
-        "groups": int(by_kind.pop("survivor", 0)),
-        "redundant": int(sum(by_kind.values())),
+        "groups": groups,
+        "redundant": redundant,
         **{kind: int(by_kind.get(kind, 0)) for kind in ("identical", "incomplete", "conflicting")},
-        "staying": int(staying),
+        "staying": redundant - int(_by_action(root, root, using=target.using).get("remove", 0)),
         "max_distance": largest_distance(root, column=column, using=target.using) if column else None,
     }
 
 
-def _filled(stage: Stage | None, *, using: str) -> int:
-    """How many survivors get another value in any field."""
-    if stage is None:
-        return 0
-    return int(get_rows(using=using).value(compose("SELECT COUNT(*) FROM {stage}", stage=stage.name)))
+def _by_action(root: Stage, stage: Stage, *, using: str) -> dict[str, int]:
+    """How many rows of a stage there are to be treated in each way, without those of refused groups."""
+    counted = "SELECT action, COUNT(*) FROM {stage} WHERE unit NOT IN (SELECT unit FROM {refusals}) GROUP BY action"
+    return dict(get_rows(using=using).fetch(compose(counted, stage=stage.name, refusals=refusals_of(root))))
 
 
-def _reference_counts(stage: Stage, batches: int, *, using: str) -> dict[str, Any]:
-    found = dict(
-        get_rows(using=using).fetch(compose("SELECT action, COUNT(*) FROM {stage} GROUP BY action", stage=stage.name))
-    )
+def _reference_counts(root: Stage, stage: Stage, batches: int, *, using: str) -> dict[str, Any]:
+    found = _by_action(root, stage, using=using)
     indexed = all(reference.indexed for reference in stage.references)
     # Generic references to several models, and ids in two spellings, are several to one column.
     unindexed = list(dict.fromkeys(", ".join(r.columns) for r in stage.plain if not r.indexed))

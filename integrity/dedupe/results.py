@@ -88,7 +88,7 @@ class PlanSummary:
     conflicting: int
     max_distance: float | None
     staying: int = 0
-    """Redundant rows that the rule's conflict policy lets stay."""
+    """Redundant rows that stay: the rule's conflict policy lets them, or their group is refused."""
     filled: int
     """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]

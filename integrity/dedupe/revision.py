@@ -13,7 +13,7 @@ from integrity.backends.sql import SQL, columns, compose, joined
 from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
-from integrity.dedupe.decision import decide, digest_of, forget_decision
+from integrity.dedupe.decision import count, decide, digest_of, forget_decision
 from integrity.dedupe.inspection import UnknownRow
 from integrity.dedupe.plans import (
     load_plan,
@@ -70,8 +70,8 @@ def revise_plan(
             plan.document = {**plan.document, **_choose(target, plan, survivors, apps=apps, report=report)}
         excluded = sorted({*plan.document.get("excluded", ()), *exclude})
         _exclude(root, excluded, using=using)
-        plan.document = {**plan.document, "excluded": excluded}
         root, stages = stages_of(plan)
+        plan.document = {**plan.document, "excluded": excluded, **count(target, root, stages)}
         plans.filter(pk=plan_id).update(digest=digest_of(target, (root, *stages)), document=plan.document)
     return summarize_plan(plan_id, apps=apps, using=using)
 

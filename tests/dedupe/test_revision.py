@@ -68,6 +68,15 @@ def test_groups_tied_to_an_excluded_one_stay_with_it(plan: PlanSummary) -> None:
     assert column(Pony, "id") == [2, 3, 4, 5, 6]
 
 
+def test_what_is_excluded_does_not_count_as_going(plan: PlanSummary) -> None:
+    revised = revise(plan, exclude=[1])
+    run = apply_plan(plan.id, BY_NAME, apps=apps, using="default")
+
+    assert (plan.redundant, plan.staying, revised.redundant, revised.staying) == (3, 0, 3, 2)
+    assert plan.repointed > revised.repointed == run.repointed
+    assert revised.redundant - revised.staying == run.removed
+
+
 def test_revisions_add_up_and_their_order_does_not_matter(plan: PlanSummary) -> None:
     revise(plan, exclude=[3])
     one = revise(plan, survivors={1: "3"})
