@@ -161,7 +161,7 @@ class UndoChecks:
         kind = "constraint" if index.constraint else "index"
         reason = (
             f"unique {kind} {index.name} of {kept.table} is in place; "
-            "lift it first (reverse the migration that added it), then undo"
+            "lift it first (reverse the migration that added it; drop it if none did), then undo"
         )
         self.rows.execute(
             compose(

@@ -32,8 +32,8 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     shown = table("what", "count", "", counts=(1,))
     others = "; there may be more: only so many were asked for" if plan.groups == plan.limit else ""
     shown.add_row("duplicate groups", f"{plan.groups:,}", f"rows that share a key{others}")
-    all_but = f"all but {plan.staying:,} " if plan.staying else ""
-    shown.add_row("redundant rows", f"{plan.redundant:,}", f"{all_but}go to quarantine; one row of each group stays")
+    going = "none goes" if plan.staying == plan.redundant else f"all but {plan.staying:,} go" if plan.staying else "go"
+    shown.add_row("redundant rows", f"{plan.redundant:,}", f"{going} to quarantine; one row of each group stays")
     shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
     shown.add_row("  incomplete", f"{plan.incomplete:,}", "were never finished")
     shown.add_row("  conflicting", f"{plan.conflicting:,}", _conflict(plan))
