@@ -37,6 +37,10 @@ class Batches:
     longest: float = 0.0
     _locked: threading.local = field(default_factory=threading.local)
 
+    def __post_init__(self) -> None:
+        batch_step.connect(self.listen)
+        batch_done.connect(self.listen)
+
     def listen(self, *, step: str = "done", **_: Any) -> None:
         if step == "locked":
             self._locked.at = time.perf_counter()
@@ -82,8 +86,6 @@ def blocking() -> tuple[float, float]:
 def ours(connections: int) -> tuple[float, float, float, float, Batches]:
     """Seconds for the plan, for its application, for searching the table again, and for the concurrent index."""
     batches = Batches()
-    batch_step.connect(batches.listen)
-    batch_done.connect(batches.listen)
     start = time.perf_counter()
     plan = make_plan(EMBEDDINGS, apps=apps, using="default")
     planned = time.perf_counter()

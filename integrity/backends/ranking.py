@@ -35,7 +35,8 @@ def directed(query: GroupQuery) -> SQL:
 def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
     """Number groups and rows over ``source``, which yields candidate rows with all columns of ``query.rows``.
 
-    Groups are numbered by where their survivors lie, so that a batch touches few pages.
+    Groups are numbered by where their survivors lie, so that a batch touches few pages; the rows come in the order of
+    groups and places, as PostgreSQL numbers them, for which they need not be sorted once more.
     """
     p, k = numbered("p", query.pk_count), numbered("k", query.key_count)
     survivors = joined(", ", (compose("FIRST_VALUE({name}) OVER w AS {s}", name=name, s=f"s{name[1:]}") for name in p))
@@ -47,18 +48,20 @@ def ranked_select(query: GroupQuery, *, source: SQL) -> SQL:
                content = first_content AS same, tier, content, {p}, {s}, {k}, fp, survivor_fp, place, version, members
         FROM (
             SELECT DENSE_RANK() OVER (ORDER BY first_place, {k}) AS grp, ranked.*
-            FROM (
+            FROM (SELECT * FROM (
                 SELECT {p}, {k}, tier, content, fp, place, version,
-                       ROW_NUMBER() OVER w AS pos, COUNT(*) OVER (PARTITION BY {k}) AS members,
+                       ROW_NUMBER() OVER w AS pos, COUNT(*) OVER w AS members,
                        FIRST_VALUE(content) OVER w AS first_content, FIRST_VALUE(fp) OVER w AS survivor_fp,
                        FIRST_VALUE(place) OVER w AS first_place, {survivors}
                 FROM ({source}) AS c
-                WINDOW w AS (PARTITION BY {k} ORDER BY {order})
-            ) AS ranked
+                WINDOW w AS (
+                    PARTITION BY {k} ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+                )
+            ) AS counted
             WHERE members > 1
+            ORDER BY first_place, {k}, pos) AS ranked
         ) AS numbered
         {limit}
-        ORDER BY grp, pos
         """,
         p=columns(p),
         s=columns(numbered("s", query.pk_count)),

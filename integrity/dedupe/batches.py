@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -60,10 +61,14 @@ class Work:
         table, using = self.target.table, self.target.using
         return in_turn(act, table=table, using=using, limit=limit, lane=lane, stop=self.pace.stop)
 
+    @property
+    def first_size(self) -> int:
+        """Groups in the first batch."""
+        return self.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
 
-def first_size(work: Work) -> int:
-    """Groups in the first batch."""
-    return work.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
+    def size_after(self, size: int, *, took: float) -> int:
+        """Groups in the batch after one of a size that took so many seconds."""
+        return self.batch_size or adapted(size, took=took, wanted=self.pace.batch_time)
 
 
 def all_batches(work: Work, *, size: int, until: int) -> int:
@@ -92,7 +97,7 @@ def all_batches(work: Work, *, size: int, until: int) -> int:
                 raise
             cursor = work.in_turn(partial(_leave_out, work, cursor, headline(error)))
             left_out += 1
-        size = adapted(work, size, took=time.monotonic() - began)
+        size = work.size_after(size, took=time.monotonic() - began)
         if cursor < work.last:
             work.pace.rest()
     work.run.cursor = cursor
@@ -109,16 +114,10 @@ def hold(work: Work) -> None:
     work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
 
 
-def adapted(work: Work, size: int, *, took: float) -> int:
-    """The size with which a batch would have taken somewhat less than it may, changed by no more than a factor of two.
-
-    ``took`` is in seconds. A size that was chosen stays.
-    """
-    if work.batch_size:
-        return work.batch_size
-    wanted = work.pace.batch_time.total_seconds()
-    fitting = size * _SHARE * wanted / max(took, 0.001)
-    fewest = 1 if took > _MUCH_TOO_LONG * wanted else min(size, _FEWEST)
+def adapted(size: int, *, took: float, wanted: timedelta) -> int:
+    """The size with which a batch would have taken somewhat less than that, changed by no more than a factor of two."""
+    fitting = size * _SHARE * wanted.total_seconds() / max(took, 0.001)
+    fewest = 1 if took > _MUCH_TOO_LONG * wanted.total_seconds() else min(size, _FEWEST)
     return int(max(fewest, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from django.db import DatabaseError, connections
 
 from integrity.backends import get_rows
-from integrity.dedupe.batches import Work, adapted, advance, all_batches, first_size, hold, locked_run
+from integrity.dedupe.batches import Work, advance, all_batches, hold, locked_run
 from integrity.dedupe.progress import Progress
 from integrity.dedupe.rechecks import Span
 from integrity.dedupe.results import RunSummary
@@ -92,7 +92,7 @@ class Spans:
         with self._changed:
             self.done = span[1]
             self.committed += 1
-            self.size = adapted(self._work, span[1] - span[0], took=took) if span[1] < self._work.last else self.size
+            self.size = self._work.size_after(span[1] - span[0], took=took)
             self._changed.notify_all()
 
     def end(self, span: Span) -> None:
@@ -110,7 +110,7 @@ def all_in_lanes(work: Work, another: Callable[[], Work]) -> None:
     Raises:
         DatabaseError: a connection could not be opened.
     """
-    size, troubles, committed = first_size(work), 0, 0
+    size, troubles, committed = work.first_size, 0, 0
     while work.run.cursor < work.last and work.pace.connections > 1:
         spans = Spans(work, size=size)
         _run_lanes(work, another, spans)

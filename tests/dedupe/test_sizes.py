@@ -118,7 +118,7 @@ def test_an_index_on_content_type_and_id_serves_references_by_both(ponies: Datab
 def test_batches_do_not_shrink_for_what_every_batch_costs(groups: int, milliseconds: int, then: int) -> None:
     took, wanted = milliseconds / 1000, timedelta(milliseconds=100)
 
-    assert batches._adapted(groups, took=took, wanted=wanted) == then
+    assert batches.adapted(groups, took=took, wanted=wanted) == then
 
 
 def test_most_complete_takes_as_many_columns_as_a_table_can_have(ponies: Database) -> None:
