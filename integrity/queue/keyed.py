@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from django.db import IntegrityError, NotSupportedError
+from django.db import IntegrityError, NotSupportedError, OperationalError
 
 from integrity.backends import get_catalogue
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.sql import SQL, compose, identifier, joined
+from integrity.backends.sql import SQL, as_value, compose, identifier, joined
 from integrity.queue.install import InstallationRefused
 from integrity.queue.leased import LeasedQueue
 from integrity.queue.names import table_of
 
 log = logging.getLogger(__name__)
+
+_TOO_LONG: Final = "54000"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,8 @@ class KeyedQueue(LeasedQueue):
         the queue, they wait at most ``INTEGRITY_LOCK_TIMEOUT`` at a time.
 
         Raises:
-            InstallationRefused: messages with the same key are waiting already, the queue is partitioned, or another
-                index has the name.
+            InstallationRefused: messages with the same key are waiting already, or one whose key is too long for an
+                index; the queue is partitioned, or another index has the name.
             LockNotFree: others went on holding the queue.
         """
         super().create()
@@ -59,6 +61,15 @@ class KeyedQueue(LeasedQueue):
             raise InstallationRefused(
                 f"Queue {self.name!r} holds several messages with the same {', '.join(self.key)}. "
                 "Let its workers empty it, or archive the duplicates, then run install_pgmq again."
+            ) from error
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != _TOO_LONG:
+                raise
+            key = ", ".join(f"message->>'{field}'" for field in self.key)
+            raise InstallationRefused(
+                f"Queue {self.name!r} holds a message whose {', '.join(self.key)} are too long for an index: the first "
+                f"of {as_value(self.table)} by ORDER BY octet_length(concat({key})) DESC. "
+                "Let its workers bury it, or archive it, then run install_pgmq again."
             ) from error
         except NotSupportedError as error:
             raise InstallationRefused(

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import psycopg
 import pytest
@@ -218,6 +219,22 @@ def test_waiting_duplicates_are_named_and_nothing_is_half_done(keyed: KeyedQueue
     with psycopg.connect(pgmq_database.url) as other:
         found = other.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [[twice.index]])
         assert found.fetchall() == []
+
+
+def test_a_waiting_message_whose_key_is_too_long_is_named_and_how_to_find_it(queue: LeasedQueue) -> None:
+    too_long = queue.send({"thing": "".join(sha256(bytes([n])).hexdigest() for n in range(200))})
+    queue.send({"thing": "short"})
+    keyed = KeyedQueue(name=queue.name, key=("thing", "model"))
+
+    with pytest.raises(InstallationRefused, match="thing, model are too long for an index") as refused:
+        keyed.create()
+    with connection.cursor() as cursor:
+        where = str(refused.value).partition("the first of ")[2].partition(". Let")[0].replace(" by ", " ")
+        cursor.execute(f"SELECT msg_id FROM {where} LIMIT 1")
+        assert cursor.fetchone() == (too_long,)
+    queue.purge_queue()  # an archived row would be indexed for as long as any transaction may see it
+
+    keyed.create()
 
 
 def test_installing_again_waits_for_no_transaction_that_has_sent(
