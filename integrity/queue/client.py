@@ -58,12 +58,16 @@ class Queue:
     def create(self) -> None:
         """Create the queue where it is missing. Takes PGMQ's advisory lock on the queue's name, if it is.
 
+        One whose tables are there is listed in ``pgmq.meta`` again, where PGMQ was dropped and installed anew.
+
         Raises:
             QueueOutdated: it is there, and older than PGMQ's functions.
         """
         # PGMQ's own function would take SHARE on a queue that is there, and all senders would wait behind that.
         if not self.exists():
             self.rows.fetch(SQL("SELECT pgmq.create(%s::text)"), (self.name,))
+        elif not self._is_listed():
+            self._list()
         self._require_columns()
 
     def drop(self) -> bool:
@@ -88,6 +92,20 @@ class Queue:
             command = install_command(using=self.using, queue=self.name)
             raise QueueMissing(f"There is no queue {self.name!r}. Run: {command}.")
         self._require_columns()
+
+    def _is_listed(self) -> bool:
+        listed = SQL("SELECT EXISTS (SELECT 1 FROM pgmq.meta WHERE lower(queue_name) = lower(%s))")
+        return bool(self.rows.value(listed, (self.name,)))
+
+    def _list(self) -> None:
+        self.rows.execute(
+            SQL("""
+                INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged)
+                SELECT %s, relkind = 'p', relpersistence = 'u' FROM pg_catalog.pg_class WHERE oid = to_regclass(%s)
+                ON CONFLICT DO NOTHING
+            """),
+            (self.name, as_value(self.table)),
+        )
 
     def _require_columns(self) -> None:
         if missing := lacking_columns(self.name, using=self.using):

@@ -237,6 +237,26 @@ def test_a_waiting_message_whose_key_is_too_long_is_named_and_how_to_find_it(que
     keyed.create()
 
 
+@pytest.mark.parametrize("kind", ["create", "create_unlogged"])
+def test_a_queue_that_outlived_its_pgmq_is_listed_again_and_its_senders_do_not_wait(
+    pgmq_database: Database, call: Callable[..., CommandResult], kind: str
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pgmq.{kind}('embeddings')")
+        job_queue().create()
+        cursor.execute("DELETE FROM pgmq.meta RETURNING queue_name, is_partitioned, is_unlogged")
+        listed = cursor.fetchall()
+    with pgmq_database.connect() as other, connection.cursor() as cursor:
+        other.execute("SELECT pgmq.send('embeddings'::text, '{}'::jsonb)")
+        cursor.execute("SET lock_timeout = '1ms'")
+
+        assert call("install_pgmq", "--queue", "Embeddings").code == 0
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lower(queue_name), is_partitioned, is_unlogged FROM pgmq.meta")
+        assert cursor.fetchall() == listed
+
+
 def test_installing_again_waits_for_no_transaction_that_has_sent(
     keyed: KeyedQueue, pgmq_database: Database, call: Callable[..., CommandResult]
 ) -> None:
