@@ -38,7 +38,7 @@ def reconcile(*, queue: KeyedQueue, model: str) -> int:
     sent = 0
     for files in _batches(_unknown_files(using=queue.using)):
         adopt(files, model=model, using=queue.using)
-    for files in _batches(_files_with_gaps(queue=queue)):
+    for files in _batches(files_with_gaps(queue=queue)):
         with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
             free = lock_to_write(files, wait=False, using=queue.using)
             pipeline_step.send(sender=FileState, using=queue.using, step="gaps locked")
@@ -48,7 +48,8 @@ def reconcile(*, queue: KeyedQueue, model: str) -> int:
     return sent
 
 
-def _files_with_gaps(*, queue: KeyedQueue) -> list[UUID]:
+def files_with_gaps(*, queue: KeyedQueue) -> list[UUID]:
+    """Return the files with a current chunk that has neither vector, message nor open dead letter. Locks nothing."""
     found = get_rows(using=queue.using).fetch(
         compose(
             """

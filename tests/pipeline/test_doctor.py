@@ -155,6 +155,32 @@ def test_a_queue_whose_tables_are_gone(library: Library) -> None:
     assert found() == []
 
 
+def test_a_queue_that_pgmq_does_not_list_any_more(library: Library) -> None:
+    library.upload("text")
+    execute("DELETE FROM pgmq.meta")
+
+    (mistake,) = examine(using="default")
+
+    assert (mistake.id, mistake.message[:16]) == ("queue.unlisted", "Queue embeddings")
+    fetch(mistake.hint.removeprefix("Run: ").removesuffix("."))
+    assert (found(), library.waiting()) == ([], 1)
+
+
+def test_a_queue_that_is_gone_with_all_its_jobs(own_library: Library, call: Callable[..., CommandResult]) -> None:
+    own_library.upload("one", "two")
+    Queue(name="embeddings").drop()
+
+    (missing,) = examine(using="default")
+    assert (missing.id, missing.hint[:29]) == ("queue.missing", "Run: manage.py install_pgmq; ")
+    assert call("install_pgmq").code == 0
+    (lost,) = examine(using="default")
+    assert (lost.id, ": 1 files" in lost.message) == ("queue.lost_jobs", True)
+
+    advised = lost.hint.removeprefix("Run: manage.py ").partition(";")[0]
+    assert call(*advised.split()).out == "Enqueued 2 chunks.\n"
+    assert found() == []
+
+
 def test_a_partitioned_queue(own_library: Library, call: Callable[..., CommandResult]) -> None:
     for table in ("q_parts", "a_parts"):
         like = f"pgmq.{table[0]}_embeddings INCLUDING DEFAULTS INCLUDING IDENTITY"
@@ -203,7 +229,7 @@ def test_tables_of_another_shape_than_ours(own_library: Library, columns: str, m
 def test_a_transaction_that_is_open_for_long(
     library: Library, pgmq_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("integrity.pipeline.doctor.OLDEST_SNAPSHOT", -1)
+    monkeypatch.setattr("integrity.pipeline.doctor.database.OLDEST_SNAPSHOT", -1)
 
     with pgmq_database.connect() as other:
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -1,55 +1,28 @@
-"""Look at any database with PGMQ, ours or not, and name what will go wrong there.
-
-Works without our tables: each check asks the catalogue first. Nothing is changed; the counts scan the queues.
-"""
+"""What goes wrong in one queue, whoever made it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, as_value, compose
+from integrity.pipeline.doctor.mistake import Mistake
 from integrity.pipeline.jobs import command_for, job_queue
 from integrity.queue import lacking_columns
 from integrity.queue.advice import install_command
-from integrity.queue.install import require_installation
 from integrity.queue.keyed import has_key
 from integrity.queue.names import archive_table, queue_table
 
 MOST_READS = 10
 UNREAD_ARCHIVE = 100_000  # messages
-OLDEST_SNAPSHOT = 600  # seconds
 
 _HEX_ID: Final = SQL("regexp_replace(lower(q.message->>'chunk_id'), 'urn:|uuid:|[{}-]', '', 'g')")  # as Python reads it
 _DEAD: Final = SQL("c.id IS NULL OR c.is_active::text IN ('false', '0')")  # a boolean, or a number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """What is wrong, how one knows, and what to do."""
-
-    id: str
-    message: str
-    hint: str
-
-
-def examine(*, using: str) -> list[Mistake]:
-    """Return the mistakes of every queue in the database, and of the tables behind the jobs.
-
-    Raises:
-        PgmqMissing: there is no PGMQ to look at.
-        UnsupportedDatabase: it is not PostgreSQL.
-    """
-    require_installation(using=using)
-    rows = get_rows(using=using)
-    names = [name for (name,) in rows.fetch(SQL("SELECT queue_name::text FROM pgmq.meta ORDER BY 1"))]
-    found = [mistake for name in names for mistake in _examine_queue(name, using)]
-    return found + [mistake for check in PER_DATABASE for mistake in check(using)]
-
-
-def _examine_queue(queue: str, using: str) -> Iterator[Mistake]:
+def examine_queue(queue: str, using: str) -> Iterator[Mistake]:
+    """Look at a queue; at its messages only where its tables are whole."""
     if None in (_oid(queue_table(queue), using=using), _oid(archive_table(queue), using=using)):
         yield Mistake(
             id="queue.tables",
@@ -199,45 +172,6 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
         )
 
 
-def cascades(using: str) -> Iterator[Mistake]:
-    """Embeddings that vanish with their chunk, behind the back of whoever works on it."""
-    for key in get_catalogue(using=using).foreign_keys("file_embeddings"):
-        if key.on_delete == "CASCADE":
-            yield Mistake(
-                id="tables.cascade",
-                message=f"file_embeddings: {key.name} is ON DELETE CASCADE.",
-                hint="Make it RESTRICT (manage.py migrate does): a deletion that comes too early should fail.",
-            )
-
-
-def missing_columns(using: str) -> Iterator[Mistake]:
-    """Chunks without versions: what a late job would write to cannot be told from what it was meant for."""
-    columns = {column.name for column in get_catalogue(using=using).columns("file_chunks")}
-    missing = sorted({"version", "is_active", "archived_at"} - columns) if columns else []
-    if missing:
-        yield Mistake(
-            id="tables.versions",
-            message=f"file_chunks has no column {', '.join(missing)}: a re-upload must delete what jobs refer to.",
-            hint="Run: manage.py migrate.",
-        )
-
-
-def old_snapshots(using: str) -> Iterator[Mistake]:
-    """Transactions that keep dead messages from being removed: every read scans past them."""
-    age = get_rows(using=using).value(
-        SQL("""
-            SELECT EXTRACT(epoch FROM MAX(clock_timestamp() - xact_start))::bigint FROM pg_catalog.pg_stat_activity
-            WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
-        """)
-    )
-    if (age or 0) > OLDEST_SNAPSHOT:
-        yield Mistake(
-            id="database.old_snapshot",
-            message=f"A transaction has been open for {age} s: reads of the queue become slower and slower.",
-            hint="End it; find it in pg_stat_activity by xact_start.",
-        )
-
-
 PER_QUEUE: tuple[Callable[[str, str], Iterator[Mistake]], ...] = (
     dead_jobs,
     cycling_jobs,
@@ -247,4 +181,3 @@ PER_QUEUE: tuple[Callable[[str, str], Iterator[Mistake]], ...] = (
     unlogged,
     missing_fences,
 )
-PER_DATABASE: tuple[Callable[[str], Iterator[Mistake]], ...] = (cascades, missing_columns, old_snapshots)
