@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db.models import Count, F
+from django.db.models import Count, Exists, F, OuterRef
 
 from integrity.backends.sql import compose
-from integrity.models import CircuitBreaker, FileState
+from integrity.models import CircuitBreaker, CourseFile, FileChunk, FileState
 from integrity.pipeline.dead import open_letters
 from integrity.queue import KeyedQueue
 
@@ -30,7 +30,7 @@ class Status:
     dead: Mapping[str, int] = field(default_factory=dict)
     """Open dead letters, by reason."""
     waiting_files: int = 0
-    """Files whose newest version is not served yet."""
+    """Files whose newest version is not served yet, those whose chunks nobody has taken on yet included."""
     breakers: Mapping[str, str] = field(default_factory=dict)
     """Circuit breakers that are not closed, with their reason."""
 
@@ -64,7 +64,7 @@ def measure(*, queue: KeyedQueue) -> Status:
         )
     )
     versions = FileState.objects.using(queue.using).filter(current_version__gt=0)
-    waiting = versions.exclude(serving_version=F("current_version"))
+    waiting = versions.exclude(serving_version=F("current_version")).count()
     dead = open_letters(queue=queue).order_by().values_list("reason").annotate(Count("pk")).order_by("reason")
     breakers = CircuitBreaker.objects.using(queue.using).exclude(state=CircuitBreaker.State.CLOSED)
     return Status(
@@ -74,6 +74,13 @@ def measure(*, queue: KeyedQueue) -> Status:
         oldest=oldest,
         outcomes=dict(outcomes),
         dead=dict(dead),
-        waiting_files=waiting.count(),
+        waiting_files=waiting + _not_taken_on(using=queue.using),
         breakers={breaker.name: f"{breaker.state}: {breaker.reason}" for breaker in breakers},
     )
+
+
+def _not_taken_on(*, using: str) -> int:
+    """Count the files with chunks of somebody else's that no worker has seen, so that no version is served."""
+    known = FileState.objects.using(using).filter(file_id=OuterRef("pk"))
+    chunks = FileChunk.objects.using(using).filter(file_id=OuterRef("pk"), is_active=True)
+    return CourseFile.objects.using(using).filter(~Exists(known), Exists(chunks)).count()

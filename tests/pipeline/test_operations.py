@@ -122,13 +122,19 @@ def test_reconciling_leaves_dead_letters_alone(library: Library) -> None:
     assert reconcile(queue=library.queue, model=library.provider.model) == 0
 
 
-def test_reconciling_takes_on_what_somebody_else_made(library: Library) -> None:
+def file_of_others() -> UUID:
+    """Let somebody else upload a file of five chunks, without a job for them; return it."""
     file = new_file()
     execute(
         "INSERT INTO file_chunks (id, file_id, chunk_index, content) "
         "SELECT gen_random_uuid(), %s, n, 'theirs ' || n FROM generate_series(0, 4) n",
         file,
     )
+    return file
+
+
+def test_reconciling_takes_on_what_somebody_else_made(library: Library) -> None:
+    file = file_of_others()
 
     assert reconcile(queue=library.queue, model=library.provider.model) == 5
 
@@ -401,6 +407,18 @@ def test_the_status_tells_what_is_where(library: Library) -> None:
     assert (status.ready, status.hidden, status.waiting_files) == (0, 1, 2)
     assert (status.outcomes, status.dead, status.breakers) == ({"dead": 1, "done": 1}, {"rejected": 1}, {})
     assert status.oldest is not None
+
+
+def test_the_status_counts_files_of_others_before_a_worker_has_taken_them_on(library: Library) -> None:
+    new_file()
+    file_of_others()
+    assert measure(queue=library.queue).waiting_files == 1
+
+    reconcile(queue=library.queue, model=library.provider.model)
+    assert measure(queue=library.queue).waiting_files == 1
+    library.work()
+
+    assert measure(queue=library.queue).waiting_files == 0
 
 
 @pytest.mark.parametrize(
