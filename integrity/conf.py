@@ -71,6 +71,11 @@ def embedding_provider() -> tuple[str, dict[str, Any]]:
     return str(options.pop("name", "offline")), options
 
 
+def has_chosen_provider() -> bool:
+    """``INTEGRITY_EMBEDDING_PROVIDER``: whether it names a provider; the default one is no model."""
+    return "name" in dict(getattr(settings, "INTEGRITY_EMBEDDING_PROVIDER", {}))
+
+
 def embedding_lease() -> timedelta:
     """``INTEGRITY_EMBEDDING_LEASE``: how long a dead worker's messages stay hidden, in seconds. Default: 60.
 

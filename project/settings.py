@@ -62,7 +62,9 @@ INTEGRITY_SYSTEMS = _words("INTEGRITY_SYSTEMS", default=SYSTEMS)
 if unknown := sorted(set(INTEGRITY_SYSTEMS) - set(SYSTEMS)):
     raise ImproperlyConfigured(f"INTEGRITY_SYSTEMS names {', '.join(unknown)}; there are only: {', '.join(SYSTEMS)}.")
 
-INTEGRITY_EMBEDDING_PROVIDER: dict[str, object] = {"name": os.environ.get("EMBEDDING_PROVIDER", "offline")}
+INTEGRITY_EMBEDDING_PROVIDER: dict[str, object] = {}
+if name := os.environ.get("EMBEDDING_PROVIDER"):
+    INTEGRITY_EMBEDDING_PROVIDER["name"] = name
 if model := os.environ.get("EMBEDDING_MODEL"):
     INTEGRITY_EMBEDDING_PROVIDER["model"] = model
 if path := os.environ.get("EMBEDDING_MODEL_PATH"):

@@ -16,6 +16,7 @@ from integrity.backends.sql import SQL
 from integrity.exceptions import IntegrityAppError
 from integrity.models import CourseFile, DeadLetter, FileChunk, FileState
 from integrity.models.fields import uuid7
+from integrity.pipeline.assumed import take_on
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.content import InvalidText, content_hash, pieces_of
 from integrity.pipeline.jobs import JOB_TYPE, queue_beside
@@ -111,13 +112,14 @@ def cancel_jobs(*, file: UUID, queue: KeyedQueue | None = None, using: str = DEF
     the settings name. Use ``delete_file`` to take the file out for good.
 
     Raises:
-        ProviderMisconfigured: the settings name no provider.
+        ProviderMisconfigured: the file is not taken on yet, and the settings do not say with which model.
         QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: there is neither a message about it nor a row in ``course_files``.
     """
     queue = queue_beside(queue, using=using)
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
-        state = lock_to_change(file, model=default_model(), using=using)
+        take_on([file], using=using)
+        state = lock_to_change(file, model="", using=using)
         cancelled = queue.cancel(str(state.file_id), outcome="cancelled")
         if not cancelled:  # a file that is gone may have left some
             _require_file(file, using=using)

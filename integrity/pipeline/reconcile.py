@@ -12,6 +12,7 @@ from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
 from integrity.backends.supported import require_postgresql
 from integrity.models import FileState
+from integrity.pipeline.assumed import assumed_model
 from integrity.pipeline.process import enqueue_missing
 from integrity.pipeline.states import adopt, lock_to_write
 from integrity.queue import KeyedQueue, count_on, notify
@@ -23,21 +24,25 @@ FILES_PER_BATCH: Final = 200
 PATIENCE: Final = timedelta(seconds=5)
 
 
-def reconcile(*, queue: KeyedQueue, model: str) -> int:
+def reconcile(*, queue: KeyedQueue, model: str | None = None) -> int:
     """Enqueue every live chunk that has neither vector, message nor open dead letter; return how many.
 
     A queue that has begun to count anew counts on from its archive. Chunks that somebody else made are taken on with
-    ``model``. Locks some files at a time, against change only, and passes over those that somebody is changing.
+    ``model``, by default that of the provider that the settings name. Locks some files at a time, against change only,
+    and passes over those that somebody is changing.
 
     Raises:
+        ProviderMisconfigured: there are such chunks, no model is given, and the settings do not say which.
         UnsupportedDatabase: this is not PostgreSQL.
     """
     require_postgresql(what="The queue", using=queue.using)
     if renumbered := count_on(queue):
         log.warning("Queue %s had begun to count anew: %d messages got new numbers", queue.name, renumbered)
     sent = 0
-    for files in _batches(_unknown_files(using=queue.using)):
-        adopt(files, model=model, using=queue.using)
+    if unknown := _unknown_files(using=queue.using):
+        model = model or assumed_model(using=queue.using)
+        for files in _batches(unknown):
+            adopt(files, model=model, using=queue.using)
     for files in _batches(files_with_gaps(queue=queue)):
         with get_rows(using=queue.using).batch(lock_timeout=PATIENCE):
             free = lock_to_write(files, wait=False, using=queue.using)

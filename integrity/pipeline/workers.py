@@ -8,6 +8,7 @@ from collections import Counter
 from django.db import connections
 
 from integrity.models import Chore, CircuitBreaker, CourseFile, DeadLetter, FileChunk, FileEmbedding, FileState
+from integrity.pipeline.assumed import require_chosen
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.dimensions import require_dimensions
 from integrity.pipeline.providers import Provider, checked, get_provider
@@ -34,14 +35,17 @@ def run_workers(
             tried (``until_empty``).
         DatabaseError: one of the tables is missing or may not be read; with ``until_empty``: the database has failed
             for a minute.
-        ProviderMisconfigured: it is no provider, or its model's name cannot be stored.
+        ProviderMisconfigured: it is no provider, or its model's name cannot be stored; or none is given, the settings
+            name none, and there are vectors of another model than the default one's.
         QueueMissing: there is no such queue.
         WrongDimensions: the provider's vectors do not fit into the column.
     """
-    provider = checked(provider or get_provider())
+    is_given, provider = provider is not None, checked(provider or get_provider())
     stop = stop or threading.Event()
     queue.require()
     _require_tables(using=queue.using)
+    if not is_given:
+        require_chosen(provider.model, using=queue.using)
     require_dimensions(provider, using=queue.using)
     workers = [Worker(queue=queue, provider=provider, batch_size=batch_size, stop=stop) for _ in range(concurrency)]
     if not once:

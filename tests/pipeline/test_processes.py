@@ -17,12 +17,13 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from integrity.models import CircuitBreaker
+from integrity.models.fields import uuid7
 from integrity.pipeline import run_workers
 from integrity.pipeline.providers import InputRejected, ProviderMisconfigured
 from integrity.pipeline.providers.openai import OpenAIProvider
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, words
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
 from tests.pipeline.providers import Held
 from tests.pipeline.stage import Actor
 from tests.waiting import eventually
@@ -309,6 +310,27 @@ def test_a_model_whose_name_cannot_be_stored_is_refused_at_the_start(library: Li
 
     with pytest.raises(ProviderMisconfigured, match="of 201 characters"):
         run_workers(queue=library.queue, provider=provider)
+
+
+@pytest.mark.parametrize("command", ["embedding_worker --once", "embedding_queue reconcile"])
+@pytest.mark.parametrize("table", ["file_embeddings", "integrity_file_state"])
+def test_a_provider_that_nobody_chose_takes_nothing_on_beside_another_models_files(
+    library: Library, call: Callable[..., CommandResult], settings: Settings, command: str, table: str
+) -> None:
+    library.upload("text")
+    library.work()
+    column = "model_version" if table == "file_embeddings" else "model"
+    execute(f"UPDATE {table} SET {column} = 'text-embedding-3-small'")
+    execute("INSERT INTO file_chunks (id, file_id, chunk_index, content) VALUES (%s, %s, 0, '')", uuid7(), new_file())
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"dimensions": DIMENSIONS}
+
+    refused = call(*command.split())
+
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "are of text-embedding-3-small, not of offline-hashing-48. Set INTEGRITY_EMBEDDING_PROVIDER" in refused.err
+    assert fetch("SELECT COUNT(*) FROM integrity_file_state") == [(1,)]
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    assert call(*command.split()).code == 0
 
 
 def test_vectors_that_do_not_fit_are_refused_at_the_start(library: Library, call: Callable[..., CommandResult]) -> None:

@@ -14,7 +14,6 @@ from integrity.management.base import CLEAN, FOUND, IntegrityCommand
 from integrity.management.values import positive
 from integrity.models import DeadLetter
 from integrity.pipeline.doctor import examine
-from integrity.pipeline.providers import default_model
 from integrity.queue import KeyedQueue
 
 SHOWN = 20
@@ -109,7 +108,7 @@ class Command(IntegrityCommand):
         return CLEAN
 
     def _reconcile(self, queue: KeyedQueue, _options: Mapping[str, Any]) -> int:
-        self.stdout.write(f"Enqueued {pipeline.reconcile(queue=queue, model=default_model())} chunks.")
+        self.stdout.write(f"Enqueued {pipeline.reconcile(queue=queue)} chunks.")
         return CLEAN
 
     def _retention(self, queue: KeyedQueue, options: Mapping[str, Any]) -> int:
