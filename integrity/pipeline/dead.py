@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, array
 from integrity.models import DeadLetter
+from integrity.pipeline.assumed import take_on
 from integrity.pipeline.process import PATIENCE, enqueue_missing
 from integrity.pipeline.states import lock_to_write
 from integrity.queue import KeyedQueue, notify
@@ -56,6 +57,7 @@ def redrive(
     are closed together. Locks some files at a time, against change only.
 
     Raises:
+        ProviderMisconfigured: a letter's file is not taken on yet, and the settings do not say with which model.
         QueueMissing: there is no such queue.
         UnsupportedDatabase: this is not PostgreSQL.
     """
@@ -82,6 +84,7 @@ def _send(letters: list[int], *, queue: KeyedQueue, dry_run: bool) -> Redriven:
     with get_rows(using=using).batch(lock_timeout=PATIENCE):
         chunks = [chunk for chunk in chosen.values_list("chunk_id", flat=True) if chunk is not None]
         files = _files(chunks, using=using)
+        take_on(files, using=using)  # else nobody knew the version that the letters are of
         lock_to_write(files, using=using)
         pipeline_step.send(sender=DeadLetter, using=using, step="letters locked")
         wanted = _without_vector(chunks, using=using)

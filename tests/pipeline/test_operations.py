@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError
+from pytest_django import Settings
 
 from integrity.backends import UnsupportedDatabase
 from integrity.models import CourseFile
@@ -31,7 +32,7 @@ from integrity.pipeline.serving import serve_finished, serve_overdue
 from integrity.queue import QueueMissing
 from tests.commands import CommandResult
 from tests.databases import Database
-from tests.pipeline.library import Library, assert_complete, execute, fetch, new_file, words
+from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
 from tests.pipeline.providers import Scripted
 
 Call = Callable[..., CommandResult]
@@ -198,6 +199,19 @@ def test_a_dead_letter_whose_chunk_has_its_vector_by_now_is_superseded(library: 
 
     assert redrive(queue=library.queue) == Redriven(superseded=2)
     assert (library.waiting(), library.letters()) == (0, [])
+
+
+def test_a_dead_letter_whose_file_has_no_state_is_sent_again_and_not_superseded(
+    library: Library, settings: Settings
+) -> None:
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    buried_twice(library)
+    execute("DELETE FROM integrity_file_state")
+
+    assert redrive(queue=library.queue, dry_run=True) == redrive(queue=library.queue) == Redriven(sent=1)
+
+    assert fetch("SELECT DISTINCT resolution FROM integrity_dead_letter") == [("redriven",)]
+    assert library.work() == {"done": 1}
 
 
 def test_the_letters_of_one_chunk_are_closed_together_and_one_job_is_sent(library: Library) -> None:
