@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -22,6 +23,9 @@ BOTH = [POSTGRESQL, SQLITE]
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of the code's
 settings.load_profile("unhurried")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a shell's background, whose children would ignore it as well
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,8 @@ def test_a_worker_that_is_stopped_before_the_queue_is_empty_says_so(
         blocker.rollback()
         out, err = process.communicate(timeout=60)
 
-    assert (process.returncode, out) == (code, f"{50 - library.waiting()} done.\n")
+    # The worker may have read on before it took notice.
+    assert (process.returncode, out.replace(", 1 given back", "")) == (code, f"{50 - library.waiting()} done.\n")
     assert err == "Interrupted. Nothing is lost: what was not done is read again.\n"
 
 

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import Model
 
-from integrity.dedupe import DedupeRule, RunSummary, apply_plan, make_plan
+from integrity.dedupe import DedupeRule, Pace, RunSummary, apply_plan, make_plan
 from integrity.models import SideTable
 from tests.ponies.models import Pony
 
@@ -16,10 +16,11 @@ ONE_NAME = DedupeRule(model="ponies.Pony", fields=("name",))
 """The rule of most tests."""
 
 
-def merge(rule: DedupeRule, *, batch_size: int | None = None) -> RunSummary:
-    """Plan and apply a rule on ``default``."""
+def merge(rule: DedupeRule, *, batch_size: int | None = None, connections: int = 1) -> RunSummary:
+    """Plan and apply a rule on ``default``; SQLite has one connection."""
     plan = make_plan(rule, apps=apps, using="default")
-    return apply_plan(plan.id, rule, apps=apps, using="default", batch_size=batch_size)
+    pace = Pace(connections=connections if connection.vendor == "postgresql" else 1)
+    return apply_plan(plan.id, rule, apps=apps, using="default", batch_size=batch_size, pace=pace)
 
 
 def twins(**second: Any) -> tuple[Pony, Pony]:

@@ -12,6 +12,6 @@ from tests.properties.test_merging import PONIES, check
 
 
 @pytest.mark.slow
-@given(herd=herds(friends=True), batch_size=st.integers(1, 3))
-def test_ponies_whose_friends_are_unique(ponies: Database, herd: Herd, batch_size: int) -> None:
-    check(PONIES, herd, batch_size=batch_size)
+@given(herd=herds(friends=True), batch_size=st.integers(1, 3), connections=st.integers(1, 3))
+def test_ponies_whose_friends_are_unique(ponies: Database, herd: Herd, batch_size: int, connections: int) -> None:
+    check(PONIES, herd, batch_size=batch_size, connections=connections)

@@ -22,14 +22,14 @@ CONTACTS = DedupeRule(model="ponies.Contact", constraint="one_contact_per_addres
 
 
 @pytest.mark.slow
-@given(herd=herds(), batch_size=st.integers(1, 3))
-def test_ponies_with_all_their_belongings(ponies: Database, herd: Herd, batch_size: int) -> None:
+@given(herd=herds(), batch_size=st.integers(1, 3), connections=st.integers(1, 3))
+def test_ponies_with_all_their_belongings(ponies: Database, herd: Herd, batch_size: int, connections: int) -> None:
     # The newest survives, NULL last, then the smallest number.
     survivors = firsts(
         herd["ponies_pony"], key=lambda row: row["name"], order=lambda row: (-(row["foaled"] or 0), row["id"])
     )
 
-    check(PONIES, herd, batch_size=batch_size, survivors=survivors)
+    check(PONIES, herd, batch_size=batch_size, connections=connections, survivors=survivors)
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def without_constraint(ponies: Database) -> None:
 
 
 @pytest.mark.slow
-@given(herd=clubs(), batch_size=st.integers(1, 3))
+@given(herd=clubs(), batch_size=st.integers(1, 3), connections=st.integers(1, 3))
 def test_contacts_under_every_kind_of_uniqueness(
-    ponies: Database, without_constraint: None, herd: Herd, batch_size: int
+    ponies: Database, without_constraint: None, herd: Herd, batch_size: int, connections: int
 ) -> None:
     survivors = firsts(
         herd["ponies_contact"],
@@ -48,7 +48,7 @@ def test_contacts_under_every_kind_of_uniqueness(
         order=lambda row: row["id"],
     )
 
-    check(CONTACTS, herd, batch_size=batch_size, survivors=survivors)
+    check(CONTACTS, herd, batch_size=batch_size, connections=connections, survivors=survivors)
 
 
 def firsts(
@@ -61,12 +61,14 @@ def firsts(
     return set(first.values())
 
 
-def check(rule: DedupeRule, herd: Herd, *, batch_size: int, survivors: set[int] | None = None) -> None:
+def check(
+    rule: DedupeRule, herd: Herd, *, batch_size: int, connections: int, survivors: set[int] | None = None
+) -> None:
     """Merge, assert all that must hold, and undo."""
     fill(herd)
     before, whole = contents(herd), snapshot()
 
-    run = merge(rule, batch_size=batch_size)
+    run = merge(rule, batch_size=batch_size, connections=connections)
 
     after = contents(herd)
     refused = sum(refusal.groups for refusal in run.refused)
