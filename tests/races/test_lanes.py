@@ -117,7 +117,7 @@ def test_a_batch_that_is_ready_first_lets_go_of_its_rows_until_its_turn_comes(he
     def busy(database: Database) -> bool:
         """Whether anybody but the first batch holds redundant ponies."""
         free = database.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM ponies_pony WHERE id %% 2 = 0 FOR UPDATE SKIP LOCKED)"
+            "SELECT count(*) FROM (SELECT 1 FROM ponies_pony WHERE id %% 2 = 0 FOR UPDATE SKIP LOCKED) AS free"
         )
         return bool(free[0][0] < MANY - 1)
 
