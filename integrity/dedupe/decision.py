@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
@@ -10,7 +11,7 @@ from typing import Any
 from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
-from integrity.backends.sql import compose
+from integrity.backends.sql import SQL, compose
 from integrity.dedupe.batches import FIRST_SIZE
 from integrity.dedupe.caveats import caveats
 from integrity.dedupe.conflicts import apply_conflict_policy
@@ -104,23 +105,34 @@ def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> No
 
 def _counts(target: Target, root: Stage) -> dict[str, Any]:
     rows = get_rows(using=target.using)
-    by_kind = dict(rows.fetch(compose("SELECT kind, COUNT(*) FROM {root} GROUP BY kind", root=root.name)))
+    counted = "SELECT kind, action = 'remove' AND NOT {refused}, COUNT(*) FROM {root} GROUP BY 1, 2"
+    by_kind: Counter[str] = Counter()
+    going = 0
+    for kind, goes, count in rows.fetch(compose(counted, refused=_refused(root), root=root.name)):
+        by_kind[kind] += count
+        going += count if goes else 0
     vector = target.rule.vector
     column = target.model._meta.get_field(vector).column if vector else None
-    groups, redundant = int(by_kind.pop("survivor", 0)), int(sum(by_kind.values()))
+    groups = by_kind.pop("survivor", 0)
+    redundant = by_kind.total()
     return {
         "groups": groups,
         "redundant": redundant,
-        **{kind: int(by_kind.get(kind, 0)) for kind in ("identical", "incomplete", "conflicting")},
-        "staying": redundant - int(_by_action(root, root, using=target.using).get("remove", 0)),
+        **{kind: by_kind[kind] for kind in ("identical", "incomplete", "conflicting")},
+        "staying": redundant - going,
         "max_distance": largest_distance(root, column=column, using=target.using) if column else None,
     }
 
 
 def _by_action(root: Stage, stage: Stage, *, using: str) -> dict[str, int]:
     """How many rows of a stage there are to be treated in each way, without those of refused groups."""
-    counted = "SELECT action, COUNT(*) FROM {stage} WHERE unit NOT IN (SELECT unit FROM {refusals}) GROUP BY action"
-    return dict(get_rows(using=using).fetch(compose(counted, stage=stage.name, refusals=refusals_of(root))))
+    counted = "SELECT action, COUNT(*) FROM {stage} WHERE NOT {refused} GROUP BY action"
+    return dict(get_rows(using=using).fetch(compose(counted, stage=stage.name, refused=_refused(root))))
+
+
+def _refused(root: Stage) -> SQL:
+    """Condition on a stage's row: its group is refused."""
+    return compose("unit IN (SELECT unit FROM {refusals})", refusals=refusals_of(root))
 
 
 def _reference_counts(root: Stage, stage: Stage, batches: int, *, using: str) -> dict[str, Any]:

@@ -114,9 +114,9 @@ class PostgreSQLRows(PostgreSQLGroups):
         # A sum does not depend on the order of the rows, and needs no memory.
         total = self.value(
             compose(
-                "SELECT COALESCE(SUM(hashtextextended(ROW({names})::text, 0)::numeric), 0) FROM {name}",
+                "SELECT COALESCE(SUM({fingerprint}::numeric), 0) FROM {name}",
                 name=name,
-                names=columns(names),
+                fingerprint=self.fingerprint(name, names, alias=name),
             )
         )
         return f"{int(total) % (1 << 128):032x}"
