@@ -115,12 +115,12 @@ class Target:
 
     @property
     def content_columns(self) -> tuple[str, ...]:
-        """The columns whose equality makes two rows of a group identical."""
+        """The columns whose equality makes two rows of a group identical: none where there is only a key."""
         meta = self.model._meta
         if self.rule.content and self.rule.conflict != IDENTICAL_ONLY:
             return tuple(meta.get_field(name).column for name in self.rule.content)
         outside = {meta.get_field(name).column for name in self.rule.ignore} | set(self.pk) | set(self.key_columns)
-        return tuple(name for name in self.columns if name not in outside) or self.pk
+        return tuple(name for name in self.columns if name not in outside)
 
     def _pk_and_key(self) -> dict[str, Any]:
         meta = self.model._meta

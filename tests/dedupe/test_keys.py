@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 from django.contrib.postgres.indexes import OpClass
 from django.db import connection
 from django.db.models import UniqueConstraint
 from django.db.models.functions import Lower
 
-from integrity.dedupe import DedupeRule
+from integrity.dedupe import DedupeRule, make_plan
 from tests.databases import Database
 from tests.ponies.merging import merge
 from tests.ponies.models import Colour, Odd
@@ -20,6 +21,17 @@ def test_an_operator_class_makes_no_difference_to_the_key(postgres_ponies: Datab
         Colour.objects.create(slug=slug, name=name)
 
     assert merge(DedupeRule(model="ponies.Colour", constraint=constraint)).removed == 1
+
+
+def test_rows_that_have_nothing_but_a_key_are_identical(ponies: Database) -> None:
+    for slug in ("a", "b"):
+        Colour.objects.create(slug=slug, name="red")
+    rule = DedupeRule(model="ponies.Colour", fields=("name",), conflict="identical-only")
+
+    plan = make_plan(rule, apps=apps, using="default")
+
+    assert (plan.identical, plan.conflicting, plan.staying) == (1, 0, 0)
+    assert merge(rule).removed == 1
 
 
 def test_a_key_in_a_column_with_a_percent_sign(ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
