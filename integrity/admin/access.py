@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import compress
 from typing import Any
@@ -11,6 +12,7 @@ from django.contrib.auth import get_permission_codename
 from django.http import HttpRequest
 
 from integrity.dedupe import Group
+from integrity.dedupe.removed import Quarantine
 
 
 def may_see_table(user: Any, table: str) -> bool:
@@ -23,6 +25,11 @@ def may_see_table(user: Any, table: str) -> bool:
         for meta in models
         for action in ("view", "change")
     )
+
+
+def visible_tables(user: Any, kept: Iterable[Quarantine]) -> frozenset[str]:
+    """The tables of these whose rows the user may see."""
+    return frozenset(quarantine.table for quarantine in kept if may_see_table(user, quarantine.table))
 
 
 def visible_part(group: Group, *, pages: Any, request: HttpRequest) -> Group:

@@ -48,7 +48,8 @@ class DedupePlanAdmin(ReadOnlyAdmin):
         plan_id = unquote(object_id)
         if plan_id.isdecimal() and not self.absent(request):
             try:
-                context["summary"] = summarize_plan(int(plan_id), apps=apps, using=self.using)
+                summary = summarize_plan(int(plan_id), apps=apps, using=self.using)
+                context |= {"summary": summary, "may_see_rows": may_see_table(request.user, summary.table)}
             except IntegrityAppError as error:
                 context["fault"] = str(error)
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})

@@ -6,7 +6,7 @@ from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 
-from integrity.admin.access import may_see_table
+from integrity.admin.access import visible_tables
 from integrity.admin.tables import ReadOnlyAdmin
 from integrity.dedupe import quarantines_of, removed_rows
 from integrity.dedupe.removed import ROWS_PER_PAGE
@@ -30,12 +30,15 @@ class RemovedRowsMixin(ReadOnlyAdmin):
         kept = quarantines_of(run_id, apps=apps, using=self.using)
         context = {"run": run, "quarantines": kept}
         if kept:
-            wanted = request.GET.get("table", next((q.name for q in kept if q.table == run.table), kept[0].name))
+            context["visible"] = visible = visible_tables(request.user, kept)
+            # Of those that the user may see, the rule's own table comes first.
+            first = min(kept, key=lambda quarantine: (quarantine.table not in visible, quarantine.table != run.table))
+            wanted = request.GET.get("table", first.name)
             chosen = next((quarantine for quarantine in kept if quarantine.name == wanted), None)
             number = _page_number(request)
             if chosen is None or number is None:
                 raise Http404(f"Run {run_id} keeps no such rows.")
-            if not may_see_table(request.user, chosen.table):
+            if chosen.table not in visible:
                 raise PermissionDenied
             context["chosen"] = chosen
             context["rows"] = removed_rows(chosen, run_id=run_id, number=number, using=self.using)

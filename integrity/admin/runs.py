@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from integrity.admin.access import visible_tables
 from integrity.admin.cells import link_to
 from integrity.admin.quarantine import RemovedRowsMixin
 from integrity.admin.tables import ReadOnlyAdmin
@@ -61,7 +62,8 @@ class DedupeRunAdmin(RemovedRowsMixin, UndoMixin, ReadOnlyAdmin):
             context["may_undo"] = self.may_undo(request) and run.state in UNDOABLE
             try:
                 context["summary"] = summarize_run(run.pk, apps=apps, using=self.using)
-                context["quarantines"] = quarantines_of(run.pk, apps=apps, using=self.using)
+                context["quarantines"] = kept = quarantines_of(run.pk, apps=apps, using=self.using)
+                context["visible"] = visible_tables(request.user, kept)
             except IntegrityAppError as error:
                 context["fault"] = str(error)
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})

@@ -127,9 +127,27 @@ def test_removed_rows_need_permission_to_see_rows_of_that_table(browser_with: Ca
     run = run_embeddings()
     browser = browser_with("view_deduperun", "view_embeddingcluster", "view_dedupeplan")
 
-    page(browser, f"deduperun/{run.id}/removed/", status=403)
+    page(browser, f"deduperun/{run.id}/removed/?table=integrity_quarantine_embedding_1", status=403)
     page(browser, f"dedupeplan/{run.plan}/groups/1/", status=403)
-    page(browser, f"deduperun/{run.id}/removed/?table=integrity_quarantine_embeddingcluster_1")
+    assert "removed from <code>embeddingcluster</code>" in page(browser, f"deduperun/{run.id}/removed/")
+
+
+def test_no_page_links_to_rows_that_the_user_may_not_see(browser_with: Callable[..., Client]) -> None:
+    run = run_embeddings()
+    browser = browser_with("view_deduperun", "view_dedupeplan", "view_embeddingcluster")
+
+    pages = (f"deduperun/{run.id}/change/", f"deduperun/{run.id}/removed/", f"dedupeplan/{run.plan}/change/")
+    html = "".join(page(browser, path) for path in pages)
+
+    assert "?table=integrity_quarantine_embeddingcluster_1" in html
+    assert "?table=integrity_quarantine_embedding_1" not in html
+    assert "/groups/1/" not in html
+
+
+def test_who_may_see_rows_of_no_table_sees_no_removed_rows(browser_with: Callable[..., Client]) -> None:
+    run = run_embeddings()
+
+    page(browser_with("view_deduperun"), f"deduperun/{run.id}/removed/", status=403)
 
 
 @pytest.mark.parametrize("path", ["deduperun/add/", "deduperun/1/delete/", "dedupeplan/add/", "dedupeplan/1/delete/"])
