@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.core.exceptions import FieldError
-from django.db.models import Case, F, IntegerField, QuerySet, UniqueConstraint, Value, When
+from django.db.models import Case, ExpressionWrapper, F, Field, IntegerField, QuerySet, UniqueConstraint, Value, When
 from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import get_catalogue
@@ -71,7 +71,7 @@ class Target:
 
     def keys(self) -> Query:
         """A query of the key of every row that the constraint covers, as ``k1..kn``."""
-        return self._select(self._base(), {f"k{n}": e for n, e in enumerate(self.key.expressions, 1)})
+        return self._select(self._base(), self._key())
 
     def keyed_rows(self) -> Query:
         """The same with the primary key, as ``p1..pn``."""
@@ -126,7 +126,12 @@ class Target:
         meta = self.model._meta
         names = {field.column: field.name for field in meta.concrete_fields}
         pk = {p: F(names[column]) for p, column in zip(numbered("p", len(self.pk)), self.pk, strict=True)}
-        return pk | {f"k{n}": expression for n, expression in enumerate(self.key.expressions, 1)}
+        return pk | self._key()
+
+    def _key(self) -> dict[str, Any]:
+        # Django need not know the type of what a constraint is on, but asks for that of what is selected.
+        parts = (e if isinstance(e, F) else ExpressionWrapper(e, output_field=Field()) for e in self.key.expressions)
+        return {f"k{n}": part for n, part in enumerate(parts, 1)}
 
     def _base(self) -> QuerySet[Any]:
         # A base manager may hide rows too (Meta.base_manager_name).

@@ -6,8 +6,8 @@ import pytest
 from django.apps import apps
 from django.contrib.postgres.indexes import OpClass
 from django.db import connection
-from django.db.models import UniqueConstraint
-from django.db.models.functions import Lower
+from django.db.models import UniqueConstraint, Value
+from django.db.models.functions import Coalesce, Lower
 
 from integrity.dedupe import DedupeRule, make_plan
 from tests.databases import Database
@@ -32,6 +32,14 @@ def test_rows_that_have_nothing_but_a_key_are_identical(ponies: Database) -> Non
 
     assert (plan.identical, plan.conflicting, plan.staying) == (1, 0, 0)
     assert merge(rule).removed == 1
+
+
+def test_a_key_of_which_django_does_not_know_the_type(ponies: Database) -> None:
+    constraint = UniqueConstraint(Coalesce("name", Value("")), name="one_colour")
+    for slug in ("a", "b"):
+        Colour.objects.create(slug=slug, name="red")
+
+    assert merge(DedupeRule(model="ponies.Colour", constraint=constraint)).removed == 1
 
 
 def test_a_key_in_a_column_with_a_percent_sign(ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
