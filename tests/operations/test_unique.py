@@ -304,6 +304,33 @@ def test_a_lock_that_is_held_is_named_and_nothing_is_left(
     assert_nothing_left_behind()
 
 
+def test_what_cannot_be_cleared_away_is_told_with_the_statements_that_do(
+    postgres_database: Database, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_table()
+    settings.INTEGRITY_LOCK_TIMEOUT = 0.05
+    monkeypatch.setattr("integrity.backends.postgresql.session._TRIES", 2)
+    said: list[str] = []
+    monkeypatch.setattr("integrity.operations.scope.say", lambda line, **_: said.append(line))
+
+    with closing(postgres_database.connect()) as own:
+
+        def build(*_: Any, **__: Any) -> None:
+            own.execute("INSERT INTO book (id) VALUES (70000)")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(builds, "build", build)
+        with pytest.raises(KeyboardInterrupt):
+            add().forwards()
+
+    (line,) = [line for line in said if "could not be cleared away" in line]
+    with connection.cursor() as cursor:
+        for statement in line.partition("drop them: ")[2].split(";")[:-1]:
+            cursor.execute(statement)
+    assert_nothing_left_behind()
+    insert((1, "isbn 1", 1, "", 1), (2, "isbn 1", 1, "", 1))
+
+
 def test_a_second_process_that_adds_it_meanwhile_is_told_and_disturbs_nothing(
     postgres_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

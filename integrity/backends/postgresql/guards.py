@@ -21,13 +21,13 @@ from hashlib import sha256
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from integrity.backends.postgresql.definition import UniqueIndex
+from integrity.backends.postgresql.definition import UniqueIndex, beside
 from integrity.backends.postgresql.guardcode import function_statement
 from integrity.backends.postgresql.guardkeys import GuardKeys, members_name
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.rows import PostgreSQLRows
 from integrity.backends.postgresql.session import patiently
-from integrity.backends.sql import SQL, columns, compose, joined, literal
+from integrity.backends.sql import SQL, as_value, columns, compose, joined, literal
 from integrity.backends.uniqueness import NotUnique, Say
 
 
@@ -137,6 +137,20 @@ def drop_guard_now(table: str, constraint: str, *, rows: PostgreSQLRows) -> None
     rows.execute(compose("DROP TRIGGER IF EXISTS {name} ON {table}", name=name, table=table))
     rows.execute(compose("DROP FUNCTION IF EXISTS {name}()", name=name))
     rows.execute(compose("DROP TABLE IF EXISTS {name}, {members}", name=name, members=members_name(name)))
+
+
+def dropping(table: str, constraint: str) -> str:
+    """Return what somebody types to take away what an addition has left, whatever of it is there."""
+    name = guard_name(table, constraint)
+    return as_value(
+        compose(
+            "DROP FUNCTION IF EXISTS {name}() CASCADE; DROP TABLE IF EXISTS {name}, {members}; "
+            "DROP INDEX CONCURRENTLY IF EXISTS {index};",
+            name=name,
+            members=members_name(name),
+            index=beside(table, constraint),
+        )
+    )
 
 
 def _comment(name: str, rows: PostgreSQLRows) -> str | None:

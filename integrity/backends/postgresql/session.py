@@ -160,5 +160,5 @@ def _message(table: str, holders: tuple[Any, ...]) -> str:
     who = "\n".join(dict.fromkeys(f"  {holder}" for holder in holders)) or "  (they are gone by now)"
     return (
         f"The lock on {table!r} was not free in {_TRIES} tries. Held by:\n{who}\n"
-        "Nothing is left half done. End those transactions, or wait for them, and run this again."
+        "This step has changed nothing. End those transactions, or wait for them, and run this again."
     )

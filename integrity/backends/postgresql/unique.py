@@ -7,17 +7,17 @@ fails with an error takes its guard and its broken index away.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from django.db import DatabaseError, IntegrityError, models
+from django.db import Error, IntegrityError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity import conf
 from integrity.backends.djangosql import CONCURRENTLY, as_index, create_statement, is_table_constraint
 from integrity.backends.postgresql import builds
 from integrity.backends.postgresql.definition import UniqueIndex, unique_indexes, wanted_index
-from integrity.backends.postgresql.guards import Guard, drop_guard, drop_guard_now
+from integrity.backends.postgresql.guards import Guard, drop_guard, drop_guard_now, dropping
 from integrity.backends.postgresql.keys import KeyParts
 from integrity.backends.postgresql.partitions import attach_constraint, attaching, build_on_partitions
 from integrity.backends.postgresql.preflight import is_partitioned, look, require_possible
@@ -211,10 +211,16 @@ class _Addition:
         drop_guard_now(table, self.wanted.name, rows=PostgreSQLRows(self.connection))
 
     def _clear_away(self) -> None:
-        """After an error leave neither a guard nor a broken index, as far as the connection still allows it."""
+        """After an error leave neither a guard nor a broken index; what has to stay is told."""
         table, name = self.wanted.table, self.wanted.name
-        with suppress(DatabaseError, IntegrityAppError):
+        try:
             drop_guard(table, name, connection=self.connection, say=self.say)
             found = builds.index_named(table, name, connection=self.connection)
             if found is not None and not found.valid and not is_partitioned(table, connection=self.connection):
                 builds.drop(table, name, connection=self.connection)
+        except (Error, IntegrityAppError, KeyboardInterrupt):
+            self.say(
+                f"What is there of {name} by now could not be cleared away: a guard, which rejects new duplicates, and "
+                "perhaps an unfinished index. Run this again to complete it; or, to give it up, drop them: "
+                + dropping(table, name)
+            )
