@@ -154,11 +154,14 @@ def unsendable_as_data_error() -> Iterator[None]:
     """Raise what the database would, for the block's values that do not even reach it.
 
     Raises:
-        DataError: half a surrogate pair in a text, an integer beyond 64 bits, a document that is nested too deep.
+        DataError: half a surrogate pair in a text, an integer beyond 64 bits, a document that is nested too deep or
+            holds what JSON has no word for.
     """
     try:
         yield
-    except (OverflowError, RecursionError, UnicodeEncodeError) as error:
+    except IntegrityAppError:
+        raise
+    except (OverflowError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"A value cannot be sent to the database: {error}.") from error
 
 

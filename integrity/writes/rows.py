@@ -12,7 +12,7 @@ from django.db import connections, models
 
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.saving import Saving, saving_of
-from integrity.writes.values import Column, Row, brought, constant, default
+from integrity.writes.values import AN_EXPRESSION, Column, Row, brought, constant, default, key_of
 
 Check = Callable[[Row], None]
 """Looks at a row before it is written; what it raises rejects the row."""
@@ -64,6 +64,8 @@ def shape_of(
         InvalidUpsert: a name is no field of the model, or a field is given twice.
     """
     connection = connections[using]
+    if not isinstance(first, Mapping):
+        raise InvalidUpsert(f"{model._meta.label}, row 0: {_no_mapping(first)}")
     given = {_field(model, name): name for name in first}
     if len(given) != len(first):
         raise InvalidUpsert(f"{model._meta.label}: a row brings one field twice, by its name and its column's.")
@@ -79,9 +81,11 @@ def shape_of(
         if field in given:
             columns[field] = brought(field, given[field], connection)
         elif field in constants or automatic:
-            value = constants[field] if field in constants else field.pre_save(model(), add=True)
+            value = key_of(constants[field], field) if field in constants else field.pre_save(model(), add=True)
             if field in own:
                 columns[field] = brought(field, field.attname, connection)
+            elif hasattr(value, "as_sql"):
+                raise InvalidUpsert(f"{model._meta.label}: `touch` gives {field.name} {AN_EXPRESSION}")
             else:
                 columns[field] = constant(field, value, connection)
             if not getattr(field, "auto_now_add", False):
@@ -110,6 +114,8 @@ def prepared(rows: Sequence[Row], *, shape: Shape) -> list[tuple[Any, ...]]:
         RowRejected: one brings other fields than the first row, or a value that its field cannot hold.
     """
     for row in rows:
+        if not isinstance(row, Mapping):
+            raise RowRejected(_no_mapping(row))
         if row.keys() != shape.names:
             raise RowRejected(
                 f"it brings {_names(row)}, the first row {_names(shape.names)}. "
@@ -137,6 +143,10 @@ def plain_document(document: Mapping[str, Any], *, of: str) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise RowRejected(f"{of}: this is no JSON document ({error}).") from error
     return plain
+
+
+def _no_mapping(row: object) -> str:
+    return f"it is a {type(row).__name__}. Give mappings from field name to value; of objects, those of `values()`."
 
 
 def _names(row: Row | frozenset[str]) -> str:

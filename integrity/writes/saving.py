@@ -18,7 +18,7 @@ from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttrib
 from django.db.models.query_utils import DeferredAttribute
 
 from integrity.models.fields import NaiveDateTimeField
-from integrity.writes.values import Row
+from integrity.writes.values import Row, key_of
 
 _PLAIN_PRE_SAVE = {
     cls.pre_save
@@ -54,7 +54,7 @@ class Saving:
         """Return the row with the values to be stored, with fields that were not brought under their attribute's name.
 
         Raises:
-            ValueError: saving the row sets columns that it does not bring.
+            ValueError: saving the row sets columns that it does not bring, or it brings an object that is not saved.
         """
         instance = self.model()
         instance._state.db = self.using
@@ -64,6 +64,7 @@ class Saving:
         values = {**self.constants, **{field: row[name] for field, name in self.given.items()}}
         for field in sorted(values):  # in the order of the model's, as Django sets them
             value = values[field]
+            key_of(value, field)  # refuses what is not saved, whose key would be NULL
             setattr(instance, field.name if isinstance(value, models.Model) else field.attname, value)
         also = {name for name in defaults if held[name] is not None}
         held.update((name, value) for name, value in defaults.items() if name not in also)

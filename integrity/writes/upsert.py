@@ -110,17 +110,19 @@ def upsert_chunks(
         raise InvalidUpsert(f"There is no on_error={on_error!r}. Choose from: {', '.join(get_args(OnError))}.")
     model = model._meta.concrete_model or model  # a proxy's fields and constraints are those of the model behind it
     target = find_target(model, constraint=constraint, unique_fields=unique_fields)
+    if not isinstance(rows, Iterable):
+        raise InvalidUpsert(f"{model._meta.label}: `rows` is a {type(rows).__name__}. Give mappings, in a list or so.")
     incoming = iter(rows)
-    first = next(incoming, None)
-    if first is None:
+    head = list(islice(incoming, 1))
+    if not head:
         return
     require_safe_ids(model, using=using)
-    shape = shape_of(first, model=model, touch=touch or {}, needed=target.needed, check=check, using=using)
+    shape = shape_of(head[0], model=model, touch=touch or {}, needed=target.needed, check=check, using=using)
     plan = make_plan(
         target, shape=shape, update=update, coalesce=coalesce, newer_wins=newer_wins, overwrite=overwrite, using=using
     )
     writer = Writer(target=target, shape=shape, plan=plan, isolate=on_error == "isolate", using=using)
-    numbered = enumerate(chain([first], incoming))
+    numbered = enumerate(chain(head, incoming))
     while chunk := list(islice(numbered, chunk_size)):
         yield writer.write(chunk)
 

@@ -21,6 +21,8 @@ Convert = Callable[[Sequence[Any]], Sequence[Any]]
 Column = Callable[[Sequence[Row]], Sequence[Any]]
 """Gives the database values of one column for some rows."""
 
+AN_EXPRESSION = "an expression, which a row that is compared with what is there cannot bring. Give its value."
+
 _PLAIN: dict[type[models.Field[Any, Any]], Any] = {
     models.UUIDField: uuid.UUID(int=0),
     models.FloatField: 0.5,
@@ -39,7 +41,10 @@ def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) ->
     plain = {type(example), type(None)}
 
     def convert(values: Sequence[Any]) -> Sequence[Any]:
-        return [field.get_db_prep_save(value, connection) for value in values]
+        stored = [field.get_db_prep_save(value, connection) for value in values]
+        if any(hasattr(kind, "as_sql") for kind in set(map(type, stored))):
+            raise ValueError(f"{field.name} is {AN_EXPRESSION}")
+        return stored
 
     def convert_if_needed(values: Sequence[Any]) -> Sequence[Any]:
         if not plain.issuperset(map(type, values)) or (type(example) is datetime and not all(map(_has_zone, values))):
@@ -65,10 +70,7 @@ def brought(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWr
         return lambda rows: convert([_stored_file(row[name]) for row in rows])
     if not isinstance(field, models.ForeignKey):
         return lambda rows: convert([row[name] for row in rows])
-    key = field.target_field.attname
-    return lambda rows: convert(
-        [getattr(row[name], key) if isinstance(row[name], models.Model) else row[name] for row in rows]
-    )
+    return lambda rows: convert([key_of(row[name], field) for row in rows])
 
 
 def constant(field: models.Field[Any, Any], value: Any, connection: BaseDatabaseWrapper) -> Column:
@@ -103,6 +105,24 @@ def _stored_file(value: Any) -> Any:
     if isinstance(value, File) and not (isinstance(value, FieldFile) and value._committed):  # type: ignore[attr-defined]
         raise ValueError(f"the file {value.name!r} is in no storage yet. Save it there, and bring its name.")
     return value
+
+
+def key_of(value: Any, field: models.Field[Any, Any]) -> Any:
+    """Return what a foreign key stores; other values as they are.
+
+    Raises:
+        TypeError: it is an object of another model.
+        ValueError: it is one that is not saved yet: as in ``save()``, that is an error and never NULL.
+    """
+    if not isinstance(value, models.Model) or not isinstance(field, models.ForeignKey):
+        return value
+    wanted = field.remote_field.model._meta.concrete_model or field.remote_field.model
+    if not isinstance(value, wanted):
+        raise TypeError(f"{field.name} points at {wanted._meta.label}, and is given a {value._meta.label}.")
+    key = getattr(value, field.target_field.attname)
+    if key is None:
+        raise ValueError(f"{field.name} is given a {value._meta.label} that is not saved yet. Save it first.")
+    return key
 
 
 def _has_zone(value: datetime | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -116,7 +116,8 @@ class Writer:
 
     def _rejected(self, position: int, row: Row, why: str) -> RowRejected:
         """Return the error that names a row by its place and, as far as it has one, its key."""
-        names = [n for f in self.target.fields for n in (f, f"{f}_id") if n in row]
+        brought: Row = row if isinstance(row, Mapping) else {}
+        names = [n for f in self.target.fields for n in (f, f"{f}_id") if n in brought]
         key = ", ".join(f"{name}={row[name]!s:.100}" for name in names)
         return RowRejected(f"{self.target.model._meta.label}, row {position}{f' ({key})' if key else ''}: {why}")
 

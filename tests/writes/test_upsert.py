@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Lower, Upper
+from django.db.models.functions import Lower, Now, Upper
 
 from integrity.models import PatternQualityMetric
 from integrity.writes import (
@@ -459,6 +459,55 @@ def test_a_foreign_key_takes_an_object_or_its_key(database: Database) -> None:
     second = upsert(model=book, rows=[{"isbn": "a", "shelf_id": shelf.pk}], constraint="one_isbn")
 
     assert (counts(first), counts(second)) == ({"inserted": 1}, {"unchanged": 1})
+
+
+def test_an_object_that_is_not_saved_or_of_another_model_is_no_reference(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    shelf = book._meta.get_field("shelf").related_model
+    rows = [{"isbn": "a", "shelf": shelf(name="new")}, {"isbn": "b", "shelf": book(pk=1)}]
+
+    result = upsert(model=book, rows=rows, constraint="one_isbn", on_error="isolate")
+
+    assert not book.objects.exists()
+    assert "is given a library.Shelf that is not saved yet" in str(result.failed[0].error)
+    assert "points at library.Shelf, and is given a library.Book" in str(result.failed[1].error)
+
+
+def test_a_document_that_is_no_json_is_left_out(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN, extra=models.JSONField(null=True))
+    rows = [{"isbn": "a", "extra": {"tags": {1, 2}}}, {"isbn": "b", "extra": {}}]
+
+    result = upsert(model=book, rows=rows, constraint="one_isbn", on_error="isolate")
+
+    assert counts(result) == {"inserted": 1, "failed": 1}
+    assert "set is not JSON serializable" in str(result.failed[0].error)
+
+
+def test_an_expression_is_no_value(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+
+    with pytest.raises(RowRejected, match="seen is an expression"):
+        upsert(model=book, rows=[{"isbn": "a", "seen": Now()}], constraint="one_isbn")
+    with pytest.raises(InvalidUpsert, match="`touch` gives seen an expression"):
+        upsert(model=book, rows=[{"isbn": "a"}], constraint="one_isbn", touch={"seen": Now()})
+
+
+@pytest.mark.parametrize("rows", [None, 7, {"isbn": "a"}, [None, {"isbn": "a"}], ["isbn"], [("isbn", "a")]])
+def test_what_is_no_mapping_is_refused(sqlite_database: Database, rows: Any) -> None:
+    book = a_model_of_books(BY_ISBN)
+
+    with pytest.raises(InvalidUpsert, match=r"is an? \w+\. Give mappings"):
+        upsert(model=book, rows=rows, constraint="one_isbn")
+
+
+def test_a_later_row_that_is_no_mapping_is_left_out(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    rows: Any = [{"isbn": "a"}, None, book(isbn="b"), {"isbn": "c"}]
+
+    result = upsert(model=book, rows=rows, constraint="one_isbn", on_error="isolate")
+
+    assert counts(result) == {"inserted": 2, "failed": 2}
+    assert "row 2: it is a Book. Give mappings" in str(result.failed[1].error)
 
 
 def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Database) -> None:
