@@ -14,6 +14,7 @@ from django.db.models.expressions import ExpressionList
 from integrity.backends import get_catalogue
 from integrity.backends.unique import NotUnique, Outcome, Say, Wanted, get_unique
 from integrity.dedupe import DedupeRule
+from integrity.dedupe.advice import command_for
 from integrity.operations.removal import refuse_duplicates, remove_duplicates
 
 
@@ -59,6 +60,11 @@ def _require_columns(model: type[models.Model], constraint: models.UniqueConstra
     table = model._meta.db_table
     have = {column.name.lower() for column in get_catalogue(using=using).columns(table)}
     columns = [str(field.column) for field in model._meta.concrete_fields if {field.name, field.attname} & {*names}]
+    if not have:
+        raise NotUnique(
+            f"Database {using!r} has no table {table!r} ({model._meta.label}). Check that it is the right one; "
+            f"`{command_for('migrate', using=using)}` makes or adopts the tables."
+        )
     if missing := [name for name in columns if name.lower() not in have]:
         raise NotUnique(
             f"Table {table!r} of database {using!r} lacks {', '.join(map(repr, missing))}, which {constraint.name} is "

@@ -74,6 +74,17 @@ def test_a_proxy_has_the_fields_and_constraints_of_its_model(call: Call, monkeyp
     assert "one_name is in place" in by_name.out + by_key.out
 
 
+@pytest.mark.usefixtures("ponies")
+def test_a_table_that_is_not_there_is_said_to_be_missing(call: Call) -> None:
+    with connection.schema_editor() as editor:
+        editor.delete_model(Unicorn)
+
+    result = call("add_unique", "ponies.Unicorn", "--key", "sparkle")
+
+    assert result.code == 2
+    assert "Database 'default' has no table 'ponies_unicorn' (ponies.Unicorn)" in result.err
+
+
 @pytest.fixture
 def forgotten_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test register rules that are forgotten afterwards."""
