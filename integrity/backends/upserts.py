@@ -29,6 +29,10 @@ class Upserts(ABC):
         self.connection = connection
 
     @abstractmethod
+    def take_turn(self, table: str) -> None:
+        """Wait for other writers while that is still possible; before the first read of a write."""
+
+    @abstractmethod
     def source(self, plan: UpsertPlan, batch: Sequence[tuple[Any, ...]]) -> AbstractContextManager[Query]:
         """Bring the rows to the database: a relation with ``plan.columns`` and the row's position."""
 

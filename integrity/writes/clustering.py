@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from integrity.backends import get_rows
 from integrity.backends.assignments import Assignments
 from integrity.backends.bulk import Bulk
-from integrity.backends.writing import get_bulk
+from integrity.backends.writing import get_bulk, get_upserts
 from integrity.models import Cluster, ClusteringResult, Embedding, EmbeddingCluster
 from integrity.models.fields import uuid7
 from integrity.writes.asynchronous import asynchronous
@@ -78,6 +78,7 @@ def save_clustering_result(
         ConstraintViolated: the database rejected something else; nothing was written.
         DataError: a cluster's number or size, or a text, is none that the database can hold; nothing was written.
     """
+    get_upserts(using=using).take_turn(ClusteringResult._meta.db_table)
     for model in (ClusteringResult, Cluster, EmbeddingCluster):
         require_safe_ids(model, using=using)
     saving = _Saving(

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from django.db import DEFAULT_DB_ALIAS, models
 
+from integrity.backends.writing import get_upserts
 from integrity.writes.asynchronous import asynchronous
 from integrity.writes.results import UpsertResult
 from integrity.writes.rows import Check, InvalidUpsert, shape_of
@@ -116,6 +117,7 @@ def upsert_chunks(
     head = list(islice(incoming, 1))
     if not head:
         return
+    get_upserts(using=using).take_turn(model._meta.db_table)
     require_safe_ids(model, using=using)
     shape = shape_of(head[0], model=model, touch=touch or {}, needed=target.needed, check=check, using=using)
     plan = make_plan(

@@ -77,6 +77,21 @@ def test_sixteen_threads_leave_one_row_for_each_key(
     assert dict(book.objects.values_list("isbn", "seen")) == newest_of(16)
 
 
+def test_writers_in_transactions_of_their_own_wait_for_each_other(sqlite_database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    barrier = threading.Barrier(4)
+
+    def worker(writer: int) -> UpsertResult:
+        barrier.wait()
+        with transaction.atomic():
+            return upsert(model=book, rows=rows_of(writer), constraint="one_isbn", newer_wins="seen")
+
+    connections.close_all()
+    results = [result for _ in range(5) for result in race(worker, range(4))]
+
+    assert added_up(results)["inserted"] == book.objects.count() == KEYS
+
+
 def test_a_writer_that_waited_for_another_sees_what_it_wrote(postgres_database: Database) -> None:
     book = a_model_of_books(BY_ISBN)
     waiting = threading.Event()

@@ -36,6 +36,9 @@ class PostgreSQLUpserts(Upserts):
         self.bulk = PostgreSQLBulk(connection)
         self._types: dict[str, dict[str, tuple[SQL, SQL]]] = {}
 
+    def take_turn(self, table: str) -> None:
+        """Do nothing: writers wait for each other's rows, whenever they come to them."""
+
     def was_inserted(self, plan: UpsertPlan) -> SQL:
         if self._returns_old:
             return compose("old.{pk} IS NULL", pk=plan.pk[0])
