@@ -18,7 +18,8 @@ from tests.waiting import PATIENCE
 class Script:
     """What the next answers are; after the last one all is well.
 
-    Each is a status with headers, or a word: ``hang``, ``trickle``, ``cut``, ``drop``, ``short``, ``reordered``,
+    Each is a status with headers, or a word: ``hang``, ``trickle``, ``headers`` (that
+    trickle), ``endless`` (JSON in a body without a length, then no end), ``cut``, ``drop``, ``short``, ``reordered``,
     ``doubled``, ``wide``, ``nan``, ``huge``, ``html``, ``empty``, ``numbers``, ``unnumbered``, ``no list``, ``deep``.
     """
 
@@ -63,10 +64,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.script.released.wait(PATIENCE)
         elif answer == "trickle":
             self._say(200, "", {})
-            with suppress(ConnectionError):  # the client has had enough
-                for _ in range(100):
-                    self.script.released.wait(0.02)
-                    self.wfile.write(b" ")
+            self._trickle(b" ")
+        elif answer == "endless":
+            self._say(200, json.dumps(self._embeddings(body, answer)), {})
+            self._trickle(b"\n")
+        elif answer == "headers":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n")
+            self._trickle(b"X-Slow: yes\r\n")
         elif answer == "cut":
             self._say(200, "{", {"Content-Length": "1000"})
         elif answer == "deep":
@@ -75,6 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, "<html>It works!</html>", {"Content-Type": "text/html"})
         elif answer != "drop":
             self._say(200, json.dumps(self._embeddings(body, answer)), {})
+
+    def _trickle(self, part: bytes) -> None:
+        with suppress(ConnectionError):  # the client has had enough
+            for _ in range(100):
+                self.script.released.wait(0.02)
+                self.wfile.write(part)
 
     def _embeddings(self, body: dict[str, Any], flaw: str) -> dict[str, Any]:
         width = self.script.dimensions + (flaw == "wide")

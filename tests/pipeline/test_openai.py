@@ -81,8 +81,9 @@ def test_a_server_that_hangs_is_given_up_in_time(script: Script) -> None:
             remote.embed(["one"])
 
 
-def test_an_answer_that_only_trickles_in_is_given_up_in_time(script: Script) -> None:
-    script.answers = ["trickle"]
+@pytest.mark.parametrize("part", ["trickle", "headers", "endless"])
+def test_an_answer_that_only_trickles_in_is_given_up_in_time(script: Script, part: str) -> None:
+    script.answers = [part]
     with openai_server(script) as url:
         remote = OpenAIProvider(
             model="tiny", dimensions=DIMENSIONS, base_url=url, api_key="any", timeout=0.2, attempts=1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -22,6 +21,7 @@ from integrity.pipeline.providers.base import (
     Vectors,
     check_answer,
 )
+from integrity.pipeline.providers.deadline import NO_REUSE, deadline, watch_request
 
 DEFAULT_PAUSE = timedelta(seconds=20)
 _MISCONFIGURED = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
@@ -52,7 +52,7 @@ class OpenAIProvider:
             dimensions: numbers per vector that the answer must have.
             base_url: such as ``http://localhost:11434/v1``.
             api_key: any text for servers that want none.
-            timeout: seconds per attempt to wait for the answer to begin, and again for its end.
+            timeout: seconds for an attempt, from connecting to the answer's last byte.
             attempts: calls in all, for server errors and broken connections only.
             wait_initial: seconds before the second attempt; each later wait is twice as long, with jitter.
             send_dimensions: ask the server for ``dimensions``; only models that can shorten vectors take that.
@@ -101,13 +101,28 @@ class OpenAIProvider:
 
     def _ask_once(self, texts: list[str]) -> Any:
         ask = self._client.embeddings.with_streaming_response.create
-        with ask(model=self.model, input=texts, encoding_format="float", **self._extra) as response:
-            return json.loads(whole_body(response, within=self._timeout))
+        with deadline(within=self._timeout) as limit:
+            try:
+                with ask(model=self.model, input=texts, encoding_format="float", **self._extra) as response:
+                    request, body = response.http_request, whole_body(response)
+            except openai.APIConnectionError as error:
+                if not limit.is_over:
+                    raise
+                request = error.request
+        if limit.is_over:  # a body without a length seems to be whole where it was cut off
+            said = f"The answer timed out: it was not whole after {self._timeout:g} s."
+            raise openai.APIConnectionError(message=said, request=request)
+        return json.loads(body)
 
     @cached_property
     def _client(self) -> openai.OpenAI:
         try:
-            client = openai.OpenAI(max_retries=0, **self._options)
+            client = openai.OpenAI(
+                max_retries=0,
+                default_headers=NO_REUSE,
+                http_client=openai.DefaultHttpxClient(event_hooks={"request": [watch_request]}),
+                **self._options,
+            )
         except Exception as error:  # of any kind: nothing but the settings has been looked at
             raise ProviderMisconfigured(f"{_says(error)} {_CORRECT}") from error
         if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
@@ -120,22 +135,17 @@ class OpenAIProvider:
         return client
 
 
-def whole_body(response: openai.APIResponse[Any], *, within: float) -> bytes:
-    """Read an answer to its end, ``within`` seconds: the SDK's own timeout begins anew with every byte.
+def whole_body(response: openai.APIResponse[Any]) -> bytes:
+    """Read an answer to its end.
 
     Raises:
-        APIConnectionError: it broke off, or only trickled in.
+        APIConnectionError: it broke off.
     """
-    end, body = time.monotonic() + within, bytearray()
     try:
-        for part in response.iter_bytes():
-            if time.monotonic() > end:
-                raise TimeoutError(f"it was not whole after {within:g} s")
-            body += part
+        return response.read()
     except Exception as error:  # of whichever HTTP client the SDK has
         said = f"The answer broke off: {_says(error)}."
         raise openai.APIConnectionError(message=said, request=response.http_request) from error
-    return bytes(body)
 
 
 def in_order(answer: Any, *, count: int) -> list[list[float]]:
