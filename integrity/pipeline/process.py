@@ -13,14 +13,15 @@ from django.db.models.functions import Now
 
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL
+from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
 from integrity.models import CourseFile, DeadLetter, FileChunk, FileState
 from integrity.models.fields import uuid7
-from integrity.pipeline.assumed import take_on
+from integrity.pipeline.assumed import assumed_model, take_on
 from integrity.pipeline.chunking import Chunker, Paragraphs
 from integrity.pipeline.content import InvalidText, content_hash, pieces_of
 from integrity.pipeline.jobs import JOB_TYPE, queue_beside
-from integrity.pipeline.providers import default_model, is_name
+from integrity.pipeline.providers import is_name
 from integrity.pipeline.serving import serve_locked, tell_served
 from integrity.pipeline.states import lock_to_change
 from integrity.queue import KeyedQueue, notify
@@ -67,12 +68,16 @@ def process_file(
     Raises:
         InvalidText: both or none of text and chunks are given, or they hold what PostgreSQL cannot store; or no
             provider can have such a model.
+        ProviderMisconfigured: no model is given, the settings name no provider, and there are files or vectors of
+            another model than the default one's: no worker would do this one.
         QueueElsewhere: the queue is not in the database ``using``.
         UnknownFile: ``course_files`` has no such row.
+        UnsupportedDatabase: this is not PostgreSQL.
     """
+    require_postgresql(what="The pipeline", using=using)
     chunker = chunker or Paragraphs()
     pieces = pieces_of(text, chunks, chunker=chunker, file=file)
-    model = model or default_model()
+    model = model or assumed_model(using=using)
     if not is_name(model):
         raise InvalidText(
             f"No provider's model is called {model[:50]!r}. Give a name of 1 to 200 printable characters."

@@ -13,6 +13,7 @@ from integrity.backends.fault import words
 from integrity.backends.sql import SQL, compose
 from integrity.backends.supported import require_postgresql
 from integrity.exceptions import IntegrityAppError
+from integrity.pipeline.assumed import require_chosen
 from integrity.pipeline.dimensions import WrongDimensions
 from integrity.pipeline.providers import (
     Provider,
@@ -54,16 +55,19 @@ def search(*, query: str, k: int = 10, provider: Provider | None = None, using: 
 
     Raises:
         InvalidSearch: the query is blank, or k is not between 1 and 1000.
-        ProviderError: the query could not be embedded.
+        ProviderError: the query could not be embedded; or no provider is given, the settings name none, and there are
+            files or vectors of another model than the default one's.
         SearchUnavailable: the database has no pgvector.
         UnsupportedDatabase: it is not PostgreSQL.
         WrongDimensions: the stored vectors of the provider's model have another length than its own.
     """
     if not query.strip() or not 1 <= k <= _MOST:
         raise InvalidSearch(f"Give a query that is not blank, and a number of results from 1 to {_MOST}.")
-    provider = provider or get_provider()
+    is_given, provider = provider is not None, provider or get_provider()
     vector = _embed(query, provider=provider)
     require_pgvector(using=using)
+    if not is_given:
+        require_chosen(provider.model, using=using)  # else nothing would be found, and nobody would know why
     try:
         return _nearest(vector, model=provider.model, k=k, using=using)
     except DataError as error:

@@ -26,6 +26,7 @@ from integrity.pipeline import (
     reconcile,
 )
 from integrity.pipeline.jobs import JOB_TYPE
+from integrity.pipeline.providers import ProviderMisconfigured
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
@@ -256,6 +257,21 @@ def test_a_database_without_a_queue_says_so(sqlite_database: Database, call: Cal
         refused = call(*command)
         assert (refused.code, len(refused.err.splitlines())) == (2, 1)
         assert "The queue needs PostgreSQL" in refused.err
+
+
+def test_a_version_for_a_provider_that_nobody_chose_is_refused_beside_another_models(
+    library: Library, settings: Settings
+) -> None:
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"dimensions": DIMENSIONS}
+    first = process_file(file=new_file(), text="text", queue=library.queue)
+    process_file(file=first.file, chunks=["text"], model="text-embedding-3-small", queue=library.queue)
+
+    with pytest.raises(ProviderMisconfigured, match="of text-embedding-3-small, not of offline-hashing-48"):
+        process_file(file=first.file, text="text", queue=library.queue)
+
+    assert library.state(first.file).current_version == 2
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"name": "offline", "dimensions": DIMENSIONS}
+    assert process_file(file=first.file, text="text", queue=library.queue).version == 3
 
 
 def test_a_file_that_is_not_there_is_refused(library: Library) -> None:

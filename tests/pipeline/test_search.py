@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import Settings
 
 from integrity.backends import UnsupportedDatabase
 from integrity.pipeline import InvalidSearch, SearchUnavailable, WrongDimensions, delete_file, search
-from integrity.pipeline.providers import InputRejected, ProviderUnavailable
+from integrity.pipeline.providers import InputRejected, ProviderMisconfigured, ProviderUnavailable
 from integrity.pipeline.providers.offline import OfflineProvider
 from integrity.pipeline.search import Hit
 from tests.databases import Database
@@ -136,3 +137,18 @@ def test_a_provider_with_other_dimensions_than_the_stored_vectors_is_refused(lib
 
     with pytest.raises(WrongDimensions, match=rf"makes vectors of {DIMENSIONS + 1} numbers"):
         search(query="text", provider=longer)
+
+
+@pytest.mark.usefixtures("pgvector")
+def test_a_search_by_a_provider_that_nobody_chose_is_refused_beside_another_models(
+    library: Library, settings: Settings
+) -> None:
+    library.upload("text")
+    library.work()
+    settings.INTEGRITY_EMBEDDING_PROVIDER = {"dimensions": DIMENSIONS}
+    assert len(search(query="text")) == 1
+
+    execute("UPDATE file_embeddings SET model_version = 'text-embedding-3-small'")
+
+    with pytest.raises(ProviderMisconfigured, match="are of text-embedding-3-small, not of offline-hashing-48"):
+        search(query="text")
