@@ -6,14 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 from django.db import DatabaseError, OperationalError
 from django.db.models.functions import Now
 
-from integrity import conf
 from integrity.backends.fault import headline, ran_too_long, refuses_rows
 from integrity.backends.sql import compose
 from integrity.dedupe import states
@@ -23,20 +21,15 @@ from integrity.dedupe.rechecks import Span
 from integrity.dedupe.refusals import BY_DATABASE
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
+from integrity.dedupe.sizes import BatchSize
 from integrity.dedupe.target import Target
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.dedupe.turns import T, in_turn
 from integrity.signals import batch_done
 
-FIRST_SIZE: Final = 200
-"""Groups in the first batch; later ones adapt."""
-_TRIES = 5
+_TRIES: Final = 5
 _MOST_LEFT_OUT = 100
 """Groups that the database may refuse; with more of them, it is not the groups that are at fault."""
-_SHARE = 0.6  # of the time that a batch may take: the next one may take longer than the last
-_FEWEST = 20
-"""Groups in a batch that is not much too long: what it costs whatever its size would else come with each group."""
-_MUCH_TOO_LONG = 5  # times what a batch may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,30 +42,20 @@ class Work:
     watch: SchemaWatch
     last: int
     """The last unit."""
-    batch_size: int | None
-    """Groups in a batch; None to let it adapt."""
+    size: BatchSize
     pace: Pace
     report: Report
 
     def in_turn(self, act: Callable[[], T], *, size: int = 1, lane: int | None = None) -> T:
         """``act`` in a short transaction that has the table to itself, or to the lanes of its process."""
         # One group takes what it takes.
-        limit = None if self.batch_size or size == 1 else self.pace.batch_time
+        limit = self.pace.batch_time if self.size.adapts and size > 1 else None
         table, using = self.target.table, self.target.using
         return in_turn(act, table=table, using=using, limit=limit, lane=lane, stop=self.pace.stop)
 
-    @property
-    def first_size(self) -> int:
-        """Groups in the first batch."""
-        return self.batch_size or min(FIRST_SIZE, conf.most_groups_per_batch())
 
-    def size_after(self, size: int, *, took: float) -> int:
-        """Groups in the batch after one of a size that took so many seconds."""
-        return self.batch_size or adapted(size, took=took, wanted=self.pace.batch_time)
-
-
-def all_batches(work: Work, *, size: int, until: int) -> int:
-    """Resolve everything after the run's cursor and up to a unit, at the pace that is wanted; return the last size.
+def all_batches(work: Work, *, until: int) -> None:
+    """Resolve everything after the run's cursor and up to a unit, at the pace that is wanted.
 
     Where the database refuses a batch, the group that it refuses is found by halving, and left as it is. A batch whose
     size may adapt is taken back and halved too where one of its statements takes all the time that it may take.
@@ -86,23 +69,22 @@ def all_batches(work: Work, *, size: int, until: int) -> int:
     while cursor < until:
         hold(work)
         work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
-        began = time.monotonic()
+        began, size = time.monotonic(), work.size.groups
         try:
             cursor = _one_batch(work, size)
         except DatabaseError as error:
             if size > 1 and (refuses_rows(error) or ran_too_long(error)):
-                size //= 2
+                work.size.halve()
                 continue
             if not refuses_rows(error) or left_out == _MOST_LEFT_OUT:
                 raise
             cursor = work.in_turn(partial(_leave_out, work, cursor, headline(error)))
             left_out += 1
-        size = work.size_after(size, took=time.monotonic() - began)
+        work.size.adapt(size, took=time.monotonic() - began)
         if cursor < work.last:
             work.pace.rest()
     work.run.cursor = cursor
     work.report(Progress(step="removing duplicates", done=cursor, total=work.last))
-    return size
 
 
 def hold(work: Work) -> None:
@@ -112,13 +94,6 @@ def hold(work: Work) -> None:
         Stopped: none is to begin.
     """
     work.pace.hold(using=work.target.using, still_wanted=lambda: _is_running(work), report=work.report)
-
-
-def adapted(size: int, *, took: float, wanted: timedelta) -> int:
-    """The size with which a batch would have taken somewhat less than that, changed by no more than a factor of two."""
-    fitting = size * _SHARE * wanted.total_seconds() / max(took, 0.001)
-    fewest = 1 if took > _MUCH_TOO_LONG * wanted.total_seconds() else min(size, _FEWEST)
-    return int(max(fewest, size / 2, min(fitting, size * 2, conf.most_groups_per_batch())))
 
 
 def _one_batch(work: Work, size: int) -> int:

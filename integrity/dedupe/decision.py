@@ -12,7 +12,6 @@ from django.apps.registry import Apps
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose
-from integrity.dedupe.batches import FIRST_SIZE
 from integrity.dedupe.caveats import caveats
 from integrity.dedupe.conflicts import apply_conflict_policy
 from integrity.dedupe.couplings import couple
@@ -20,6 +19,7 @@ from integrity.dedupe.fills import stage_fills
 from integrity.dedupe.following import Following
 from integrity.dedupe.progress import Progress, Report
 from integrity.dedupe.refusals import make_refusals, refusals_of
+from integrity.dedupe.sizes import FIRST_SIZE
 from integrity.dedupe.stages import Stage
 from integrity.dedupe.target import Target
 from integrity.dedupe.vectors import largest_distance

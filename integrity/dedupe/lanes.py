@@ -59,12 +59,10 @@ def require_lanes(pace: Pace, *, using: str) -> None:
 class Spans:
     """Hands out the spans of a run, and tells when all before one are committed. Shared by the lanes of a process."""
 
-    def __init__(self, work: Work, *, size: int) -> None:
+    def __init__(self, work: Work) -> None:
         self._work = work
         self._given = work.run.cursor
         self._changed = Condition()
-        self.size = size
-        """Units in the next span."""
         self.done: int = work.run.cursor
         """All units up to here are committed."""
         self.committed = 0
@@ -77,7 +75,7 @@ class Spans:
         with self._changed:
             if self.trouble is not None or self._given >= self._work.last:
                 return None
-            span = (self._given, min(self._given + self.size, self._work.last))
+            span = (self._given, min(self._given + self._work.size.groups, self._work.last))
             self._given = span[1]
             return span
 
@@ -92,7 +90,7 @@ class Spans:
         with self._changed:
             self.done = span[1]
             self.committed += 1
-            self.size = self._work.size_after(span[1] - span[0], took=took)
+            self._work.size.adapt(span[1] - span[0], took=took)
             self._changed.notify_all()
 
     def end(self, span: Span) -> None:
@@ -110,17 +108,17 @@ def all_in_lanes(work: Work, another: Callable[[], Work]) -> None:
     Raises:
         DatabaseError: a connection could not be opened.
     """
-    size, troubles, committed = work.first_size, 0, 0
+    troubles, committed = 0, 0
     while work.run.cursor < work.last and work.pace.connections > 1:
-        spans = Spans(work, size=size)
+        spans = Spans(work)
         _run_lanes(work, another, spans)
-        work.run.cursor, size, committed = spans.done, spans.size, committed + spans.committed
+        work.run.cursor, committed = spans.done, committed + spans.committed
         if spans.trouble is not None:
-            size = all_batches(work, size=size, until=spans.trouble)
+            all_batches(work, until=spans.trouble)
             troubles += 1
         if troubles > _MOST_TROUBLES + committed // 10:
             break
-    all_batches(work, size=size, until=work.last)
+    all_batches(work, until=work.last)
 
 
 def _run_lanes(work: Work, another: Callable[[], Work], spans: Spans) -> None:

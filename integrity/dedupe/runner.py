@@ -31,6 +31,7 @@ from integrity.dedupe.results import RunSummary
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.runs import load_run, summarize_run, ways_on
 from integrity.dedupe.sides import SideTables
+from integrity.dedupe.sizes import BatchSize
 from integrity.dedupe.target import Target, resolve
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.dedupe.turns import TableBusy, in_turn
@@ -184,6 +185,7 @@ def _prepare(
     if run.state == states.PLANNED:
         states.move_to(run, states.RUNNING, using=using)
     last = int(get_rows(using=using).value(compose("SELECT COALESCE(MAX(unit), 0) FROM {root}", root=root.name)))
+    size = BatchSize(chosen=batch_size, wanted=pace.batch_time)
     return lambda: Work(
         run=run,
         target=target,
@@ -197,7 +199,7 @@ def _prepare(
         ),
         watch=_watch(plan, target, apps=apps),
         last=last,
-        batch_size=batch_size,
+        size=size,
         pace=pace,
         report=report,
     )

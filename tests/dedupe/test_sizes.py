@@ -11,8 +11,9 @@ from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrity.dedupe import DedupeRule, MostComplete, batches, make_plan, summarize_plan, undo_run
+from integrity.dedupe import DedupeRule, MostComplete, make_plan, summarize_plan, undo_run
 from integrity.dedupe.references import references_to
+from integrity.dedupe.sizes import BatchSize
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, rows_of, twins
 from tests.ponies.models import Label, Pony, Remark
@@ -111,14 +112,54 @@ def test_an_index_on_content_type_and_id_serves_references_by_both(ponies: Datab
         (30, 120, 20),
         (20, 400, 20),
         (20, 800, 10),
-        (4, 400, 4),
+        (4, 800, 2),
+        (4, 400, 8),
         (4, 30, 8),
+        (1, 130, 2),
     ],
 )
 def test_batches_do_not_shrink_for_what_every_batch_costs(groups: int, milliseconds: int, then: int) -> None:
-    took, wanted = milliseconds / 1000, timedelta(milliseconds=100)
+    assert sizes_after((groups, milliseconds)) == [then]
 
-    assert batches.adapted(groups, took=took, wanted=wanted) == then
+
+def test_few_groups_become_more_while_that_costs_no_more() -> None:
+    assert sizes_after((1, 130), (2, 135), (4, 140), (8, 150), (16, 160), (20, 170)) == [2, 4, 8, 16, 20, 20]
+
+
+def test_few_groups_stay_few_where_it_is_the_groups_that_cost() -> None:
+    in_vain = sizes_after((4, 150), (8, 290), *[(4, 150)] * 17)
+
+    assert in_vain == [8, 4, *[4] * 16, 8]
+
+
+def test_a_batch_that_was_taken_back_is_not_tried_larger_at_once() -> None:
+    size = BatchSize(chosen=None, wanted=timedelta(milliseconds=100))
+    size.adapt(4, took=0.03)
+    size.halve()
+
+    size.adapt(4, took=0.15)
+
+    assert size.groups == 4
+
+
+def test_a_chosen_size_comes_back_after_a_batch_that_was_halved() -> None:
+    size = BatchSize(chosen=8, wanted=timedelta(milliseconds=100))
+    size.halve()
+
+    halved = size.groups
+    size.adapt(4, took=9)
+
+    assert (halved, size.groups) == (4, 8)
+
+
+def sizes_after(*batches: tuple[int, int]) -> list[int]:
+    """The size of the next batch after each of these, given as groups and milliseconds of 100."""
+    size = BatchSize(chosen=None, wanted=timedelta(milliseconds=100))
+    sizes = []
+    for groups, milliseconds in batches:
+        size.adapt(groups, took=milliseconds / 1000)
+        sizes.append(size.groups)
+    return sizes
 
 
 def test_most_complete_takes_as_many_columns_as_a_table_can_have(ponies: Database) -> None:
