@@ -14,6 +14,7 @@ from integrity import conf
 from integrity.exceptions import IntegrityAppError
 from integrity.models import DeadLetter
 from integrity.queue import KeyedQueue, Lease, Message
+from integrity.queue.advice import queue_option
 
 JOB_TYPE: Final = "generate_embedding"
 LARGEST_MESSAGE: Final = 1_000_000  # bytes; ours have about 200, the original's carry a chunk's text
@@ -54,9 +55,9 @@ def job_queue(*, name: str | None = None, using: str = DEFAULT_DB_ALIAS) -> Keye
 
 
 def command_for(action: str, *, queue: str, using: str) -> str:
-    """What to type to have a queue looked after: ``manage.py embedding_queue --queue 'jobs' orphans``."""
+    """What to type to have a queue looked after: ``manage.py embedding_queue --queue jobs orphans``."""
     database = "" if using == DEFAULT_DB_ALIAS else f" --database {using}"
-    other = "" if queue == conf.embedding_queue() else f" --queue '{queue}'"
+    other = "" if queue == conf.embedding_queue() else queue_option(queue)
     return f"manage.py embedding_queue{database}{other} {action}"
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from integrity.pipeline.doctor import examine
-from integrity.queue import Queue, QueueOutdated, install
+from integrity.queue import Queue, QueueMissing, QueueOutdated, install
 from integrity.queue.install import PgmqMissing
 from tests.commands import CommandResult
 from tests.databases import Database
@@ -41,18 +41,29 @@ def test_jobs_for_missing_and_replaced_chunks(library: Library) -> None:
     assert (mistake.id, "2 jobs" in mistake.message) == ("queue.dead_jobs", True)
 
 
-def test_the_hint_names_the_queue_where_it_is_not_the_usual_one(
-    library: Library, call: Callable[..., CommandResult]
+@pytest.mark.parametrize("name", ["theirs", "Their Own", "-theirs"])
+def test_the_hints_name_the_queue_where_it_is_not_the_usual_one(
+    library: Library, call: Callable[..., CommandResult], name: str
 ) -> None:
-    Queue(name="theirs").create()
-    Queue(name="theirs").send({"job_type": "generate_embedding", "chunk_id": uuid4().hex})
+    Queue(name=name).create()
+    Queue(name=name).send({"job_type": "generate_embedding", "chunk_id": uuid4().hex})
 
-    mistake = next(mistake for mistake in examine(using="default") if mistake.id == "queue.dead_jobs")
-    advised = mistake.hint.removeprefix("Run: manage.py ").partition(".")[0]
+    hints = {mistake.id: mistake.hint.removeprefix("Run: manage.py ") for mistake in examine(using="default")}
 
-    assert advised == "embedding_queue --queue 'theirs' orphans --purge"
-    assert call(*shlex.split(advised)).out == "Archived 1 orphans.\n"
-    assert "queue.dead_jobs" not in found()
+    assert call(*shlex.split(hints["queue.index"].removesuffix("."))).code == 0
+    assert call(*shlex.split(hints["queue.dead_jobs"].partition(".")[0])).out == "Archived 1 orphans.\n"
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", ["theirs", "Their Own", "-theirs"])
+def test_a_queue_that_is_not_there_is_made_by_what_the_error_says(
+    library: Library, call: Callable[..., CommandResult], name: str
+) -> None:
+    with pytest.raises(QueueMissing) as caught:
+        Queue(name=name).require()
+
+    assert call(*shlex.split(str(caught.value).partition("manage.py ")[2].removesuffix("."))).code == 0
+    Queue(name=name).require()
 
 
 def test_messages_that_are_read_for_ever(library: Library) -> None:
@@ -223,7 +234,9 @@ def test_tables_of_another_shape_than_ours(own_library: Library, columns: str, m
     execute("INSERT INTO file_chunks DEFAULT VALUES")
     own_library.send(chunk_id="Chunk-A")
 
-    assert [mistake for mistake in found() if mistake.startswith("queue")] == mistakes
+    found = [mistake for mistake in examine(using="default") if mistake.id.startswith("queue")]
+    assert [mistake.id for mistake in found] == mistakes
+    assert not any("orphans" in mistake.hint for mistake in found)  # which knows our own shape only
 
 
 def test_a_transaction_that_is_open_for_long(

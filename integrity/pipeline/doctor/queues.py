@@ -61,11 +61,12 @@ def dead_jobs(queue: str, using: str) -> Iterator[Mistake]:
         )
     )
     if count:
+        purge = f"Run: {command_for('orphans --purge', queue=queue, using=using)}."
+        is_like_ours = is_uuid and types.get("is_active") == "boolean"  # else the command could not ask
         yield Mistake(
             id="queue.dead_jobs",
             message=f"Queue {queue}: {count} jobs name a chunk that is missing or replaced.",
-            hint=f"Run: {command_for('orphans --purge', queue=queue, using=using)}. "
-            "Then let deletions cancel their jobs.",
+            hint=f"{purge if is_like_ours else 'Archive them.'} Then let deletions cancel their jobs.",
         )
 
 
@@ -168,7 +169,7 @@ def missing_fences(queue: str, using: str) -> Iterator[Mistake]:
         yield Mistake(
             id="queue.index",
             message=f"Queue {queue} has no unique index on {', '.join(key)}: jobs are sent twice, or sought for long.",
-            hint=f"Run: {install_command(using=using, queue=repr(queue))}.",
+            hint=f"Run: {install_command(using=using, queue=queue)}.",
         )
 
 
