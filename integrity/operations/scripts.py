@@ -13,6 +13,7 @@ _SQL = """\
 -- It may be run again. Nothing here removes a row.
 \\set ON_ERROR_STOP 1
 SET lock_timeout = '{lock_timeout}';
+SET statement_timeout = 0;
 
 -- 1. No duplicates: they would make the build fail after it has read the whole table.
 {no_duplicates}
@@ -23,7 +24,6 @@ SET lock_timeout = '{lock_timeout}';
 
 -- 3. The build: it waits for older transactions, and needs to be outside a transaction itself.
 SET lock_timeout = 0;
-SET statement_timeout = 0;
 {build}
 SET lock_timeout = '{lock_timeout}';
 
@@ -57,6 +57,7 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():  # a concurrent build cannot run in a transaction
         connection = op.get_bind()
         connection.exec_driver_sql("SET lock_timeout = '{lock_timeout}'")
+        connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql(NO_DUPLICATES)
         for (statement,) in connection.exec_driver_sql(LEFTOVER).fetchall():
             connection.exec_driver_sql(statement)
@@ -66,6 +67,7 @@ def upgrade() -> None:
         connection.exec_driver_sql(ATTACH)
         connection.exec_driver_sql(CHECK)
         connection.exec_driver_sql("RESET lock_timeout")
+        connection.exec_driver_sql("RESET statement_timeout")
 
 
 def downgrade() -> None:

@@ -297,6 +297,10 @@ def test_the_sql_script_replaces_a_broken_index(clean: Database, call: Call, tmp
 
 
 def test_the_alembic_revision_does_it_and_may_be_run_again(clean: Database, call: Call) -> None:
+    hurried = "IF current_setting('statement_timeout') <> '0' THEN RAISE 'a build takes as long as it takes'; END IF;"
+    clean.execute(f"CREATE FUNCTION hurried() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN {hurried} END $$")
+    clean.execute("CREATE EVENT TRIGGER t ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION hurried()")
+    clean.execute(f"ALTER DATABASE \"{connection.settings_dict['NAME']}\" SET statement_timeout TO '20s'")
     alembic = pytest.importorskip("alembic", reason="Alembic is not installed")
     sqlalchemy = pytest.importorskip("sqlalchemy")
     from alembic.operations import Operations
