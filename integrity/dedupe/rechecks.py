@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from integrity.backends.rows import Rows, in_span
@@ -29,15 +30,17 @@ class Recheck:
     refusals: str
     indexed_key: bool
 
-    def check(self, span: Span) -> bool:
+    def check(self, span: Span, *, here: Collection[str]) -> bool:
         """Lock what the span touches, and refuse every unit that is not as it was when it was planned.
 
-        Returns whether the rows of the rule's own table lie where they were staged.
+        ``here`` names the stages, beside the root, that hold rows of the span. Returns whether the rows of the rule's
+        own table lie where they were staged.
         """
+        staged = tuple(stage for stage in self.staged if stage is self.root or stage.name in here)
         in_place = self.rows.lock_in_place(
             table=self.root.table, stage=self.root.name, pk=self.root.pk, refusals=self.refusals, span=span
         )
-        for stage in self.staged[1:] if in_place else self.staged:
+        for stage in staged[1:] if in_place else staged:
             self.rows.lock_and_compare(
                 table=stage.table,
                 stage=stage.name,
@@ -46,7 +49,7 @@ class Recheck:
                 refusals=self.refusals,
                 span=span,
             )
-        for stage in (s for s in self.staged if not s.fills):
+        for stage in (s for s in staged if not s.fills):
             for other in self.children:
                 self._refuse_unplanned_references(stage, other, span)
         if self.indexed_key:

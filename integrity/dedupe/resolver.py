@@ -9,10 +9,12 @@ transaction takes everything back.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import compress
 
 from integrity.backends import get_catalogue, get_rows
 from integrity.backends.rows import Rows, in_span
-from integrity.backends.sql import SQL, compose, on
+from integrity.backends.sql import SQL, compose, joined, on
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.pointing import points_at_staged
 from integrity.dedupe.quarantine import survivor_columns
@@ -84,27 +86,39 @@ class Resolver:
         Raises:
             VerificationFailed: the outcome is not what the plan says.
         """
-        in_place = self.recheck.check(span)
+        here = self._here(span)
+        touched = [stage for stage in self.touched if stage.name in here]
+        in_place = self.recheck.check(span, here=here)
         self._announce("locked")
         done: Counter[str] = Counter()
         if self.late or self.rekeyed or self.ringed:
             self.rows.defer_constraints()
-        for stage in self.touched:
+        for stage in touched:
             done["collisions"] += self._remove(stage, span)
             if stage.name not in self.late:
                 done["repointed"] += self._repoint(stage, span)
         self._announce("children")
         done["removed"] = self._remove(self.root, span, in_place=in_place)
-        for stage in (stage for stage in self.touched if stage.name in self.late):
+        for stage in (stage for stage in touched if stage.name in self.late):
             done["repointed"] += self._repoint(stage, span)
-        for stage in self.fills:
+        for stage in (stage for stage in self.fills if stage.name in here):
             done["filled"] += self._repoint(stage, span)
         self._note_survivors(span)
         self._announce("removed")
-        self._check_nothing_dangles(span)
+        self._check_nothing_dangles(span, (self.root, *touched))
         self.rows.check_constraints_now()
         self._announce("verified")
         return done
+
+    def _here(self, span: Span) -> frozenset[str]:
+        """Names of the stages that hold rows of a span: where many tables refer to the rows, that is few of them."""
+        staged = (*self.touched, *self.fills)
+        if not staged:
+            return frozenset()
+        holds = "EXISTS (SELECT 1 FROM {stage} WHERE unit > %s AND unit <= %s)"
+        asked = joined(", ", (compose(holds, stage=stage.name) for stage in staged))
+        (found,) = self.rows.fetch(SQL(f"SELECT {asked}"), span * len(staged))
+        return frozenset(compress((stage.name for stage in staged), found))
 
     def _holds_rows(self, stage: Stage) -> bool:
         return bool(self.rows.fetch(compose("SELECT 1 FROM {stage} LIMIT 1", stage=stage.name)))
@@ -193,10 +207,10 @@ class Resolver:
                 "goes. The preview names the triggers: switch off for the run the one that does, then resume it."
             )
 
-    def _check_nothing_dangles(self, span: Span) -> None:
-        for other in self.touched:
-            for reference in other.references:
-                for stage in (self.root, *self.touched):
+    def _check_nothing_dangles(self, span: Span, removed: Iterable[Stage]) -> None:
+        for stage in removed:
+            for other in self.touched:
+                for reference in other.references:
                     if reference.target_table == stage.table and reference.target_columns == stage.pk:
                         self._check_none_left(reference, other, stage, span)
 
