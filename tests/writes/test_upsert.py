@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now, Upper
 
@@ -508,6 +508,26 @@ def test_a_later_row_that_is_no_mapping_is_left_out(database: Database) -> None:
 
     assert counts(result) == {"inserted": 2, "failed": 2}
     assert "row 2: it is a Book. Give mappings" in str(result.failed[1].error)
+
+
+def test_rows_may_come_from_a_query_on_the_same_connection(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    upsert(model=book, rows=[{"isbn": str(n), "title": "old"} for n in range(MANY)], constraint="one_isbn")
+    found = book.objects.order_by("pk").values("isbn").iterator(chunk_size=10)
+
+    result = upsert(model=book, rows=({**row, "title": "new"} for row in found), constraint="one_isbn", chunk_size=250)
+
+    assert counts(result) == {"updated": MANY}
+    assert set(titles(book).values()) == {"new"}
+
+
+def test_a_column_that_the_table_lacks_is_named(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    with connection.schema_editor() as editor:
+        editor.remove_field(book, book._meta.get_field("edition"))
+
+    with pytest.raises(DatabaseError, match="edition"):
+        upsert(model=book, rows=[{"isbn": "a", "edition": 1}], constraint="one_isbn")
 
 
 def test_a_rolled_back_transaction_of_the_caller_leaves_nothing(database: Database) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.postgresql.bulk import PostgreSQLBulk
@@ -114,7 +115,13 @@ class PostgreSQLUpserts(Upserts):
         if plan.table not in self._types:
             found = self.rows.fetch(CAST_TYPES, (self.connection.ops.quote_name(plan.table),))
             self._types[plan.table] = {name: (SQL(kind), SQL(kind + collation)) for name, kind, collation in found}
-        return [self._types[plan.table][name] for name in plan.columns]
+        types = self._types[plan.table]
+        if missing := [name for name in plan.columns if name not in types]:
+            raise ProgrammingError(
+                f"Table {plan.table!r} has no column {', '.join(map(repr, missing))} in database "
+                f"{self.connection.alias!r}, or is not there. Run `manage.py migrate` first."
+            )
+        return [types[name] for name in plan.columns]
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
         self.rows.check_constraints_now()

@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from zlib import crc32
 
+from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from integrity.backends.sql import SQL, columns, compose, joined, on
@@ -66,10 +68,21 @@ class SQLiteUpserts(Upserts):
         like = compose(
             "SELECT 0 AS {n}, {columns} FROM {table}", n=POSITION, columns=columns(plan.columns), table=plan.table
         )
-        self.bulk.create_stage(_STAGE, like)
-        self.bulk.fill(_STAGE, ((position, *row) for position, row in enumerate(batch)))
-        yield Query(sql=compose("({like} WHERE 1 = 0 UNION ALL SELECT * FROM {stage})", like=like, stage=_STAGE))
-        self.bulk.drop_stage(_STAGE)
+        stage = f"{_STAGE}_{crc32(like.encode()):08x}"
+        create = "CREATE TEMP TABLE IF NOT EXISTS {stage} AS SELECT * FROM ({like}) AS q WHERE 1 = 0"
+        self.rows.execute(compose(create, stage=stage, like=like))
+        self.bulk.fill(stage, ((position, *row) for position, row in enumerate(batch)))
+        yield Query(sql=compose("({like} WHERE 1 = 0 UNION ALL SELECT * FROM {stage})", like=like, stage=stage))
+        self._let_go(stage)
+
+    def _let_go(self, stage: str) -> None:
+        """Drop the stage, or leave it empty: no table goes while the rows come from a query on this connection."""
+        try:
+            self.bulk.drop_stage(stage)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_LOCKED:
+                raise
+            self.rows.execute(compose("DELETE FROM {stage}", stage=stage))
 
     def orphans(self, plan: UpsertPlan, source: Query) -> list[Orphan]:
         # SQLite itself says neither which row nor which key, and only at COMMIT.
