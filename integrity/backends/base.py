@@ -62,6 +62,8 @@ class ForeignKey:
     on_delete: str = "NO ACTION"
     deferrable: bool = False
     validated: bool = True
+    plain: bool = True
+    """False for what PostgreSQL 18 does not enforce (NOT ENFORCED), and compares by containment (PERIOD)."""
 
     @property
     def waits(self) -> bool:

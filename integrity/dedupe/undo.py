@@ -34,6 +34,7 @@ from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.stages import application_order
 from integrity.dedupe.undochecks import UndoChecks
+from integrity.dedupe.undoorphans import lost_parents
 from integrity.dedupe.undoparents import removed_parents
 from integrity.dedupe.undorefusals import UndoRefusals
 from integrity.exceptions import IntegrityAppError
@@ -97,16 +98,18 @@ class _Undo:
         self.tables = list(dict.fromkeys(reversed(order)))
         """The rule's own table first, then the tables that reference it, and those that reference them."""
         later_runs = self._are_later_runs()
+        removed = removed_parents(run.pk, self.tables, apps=apps, using=using) if later_runs else ()
+        quarantines, changes, fills = (self._kept(kind) for kind in ("quarantine", REPOINTED, FILLED))
         self.checks = UndoChecks(
             run=run.pk,
             # Two may undo one run at once, or one try it out meanwhile. What a killed one left goes with the purge.
             refusals=UndoRefusals(name=f"integrity_undo_{run.pk}_{token_hex(4)}", rows=self.rows),
             root_table=root.table,
-            quarantines=self._kept("quarantine"),
-            changes=self._kept(REPOINTED),
-            fills=self._kept(FILLED),
+            quarantines=quarantines,
+            changes=changes,
+            fills=fills,
             later_runs=later_runs,
-            removed_parents=tuple(removed_parents(run.pk, self.tables, apps=apps, using=using)) if later_runs else (),
+            parents=(*removed, *lost_parents(quarantines, (*changes, *fills), apps=apps, using=using)),
             rows=self.rows,
             apps=apps,
             using=using,

@@ -13,8 +13,9 @@ from integrity.backends.sql import NOTHING, SQL, catalogued, columns, compose, i
 from integrity.dedupe.kept import Kept
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
 from integrity.dedupe.rechecks import Span
+from integrity.dedupe.undoorphans import LostParents
 from integrity.dedupe.undoparents import RemovedParents
-from integrity.dedupe.undorefusals import UndoRefusals
+from integrity.dedupe.undorefusals import UndoRefusals, in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,8 @@ class UndoChecks:
     fills: tuple[Kept, ...]
     later_runs: bool
     """Whether there were runs after this one that may have changed the same rows."""
-    removed_parents: tuple[RemovedParents, ...]
-    """What those have removed that rows of this one may point at."""
+    parents: tuple[RemovedParents | LostParents, ...]
+    """What rows of this one may point at, and is not there."""
     rows: Rows
     apps: Apps
     using: str
@@ -58,6 +59,9 @@ class UndoChecks:
         for kept in (*self.changes, *self.fills):
             if not kept.blocked:
                 self._refuse_edited_references(kept, span)
+        for parents in self.parents:
+            refuse = parents.refuse(refusals=self.refusals.name, of_span=self.of_span("c"))
+            self.rows.execute(refuse, (parents.reason, self.run, *span))
 
     def of_span(self, alias: str) -> SQL:
         return compose(
@@ -99,9 +103,6 @@ class UndoChecks:
                 for side in side_tables_of(kept.table, kind=kind, apps=self.apps, using=self.using):
                     if kept.column in ("", side.columns[-1][0]):
                         self._refuse_later(kept, span, rows, side.name, kept.change_pk)
-        for removed in self.removed_parents:
-            refuse = removed.refuse(refusals=self.refusals.name, of_span=self.of_span("c"), using=self.using)
-            self.rows.execute(refuse, (removed.reason, self.run, *span))
 
     def _refuse_later(
         self, kept: Kept, span: Span, own: Sequence[str], side: str, theirs: Sequence[str], where: str = ""
@@ -134,7 +135,7 @@ class UndoChecks:
                 FROM {name} AS q JOIN {table} AS t ON {same} WHERE {of_span} {going_back}
                 """,
                 refusals=self.refusals.name,
-                pk=_in_words("q", kept.pk),
+                pk=in_words("q", kept.pk),
                 name=kept.name,
                 table=kept.table,
                 same=on("q", kept.pk, "t", kept.pk),
@@ -173,7 +174,7 @@ class UndoChecks:
                 WHERE {of_span} {going_back}
                 """,
                 refusals=self.refusals.name,
-                holder=_in_words("t", kept.pk),
+                holder=in_words("t", kept.pk),
                 keys=keys,
                 name=kept.name,
                 where=where,
@@ -234,7 +235,7 @@ class UndoChecks:
                 refusals=self.refusals.name,
                 name=kept.name,
                 table=kept.table,
-                pk=_in_words("q", own),
+                pk=in_words("q", own),
                 same=on("t", kept.pk, "q", own),
                 of_span=self.of_span("q"),
                 pk1=kept.pk[0],
@@ -242,8 +243,3 @@ class UndoChecks:
             ),
             (reason, self.run, *span),
         )
-
-
-def _in_words(alias: str, pk: Sequence[str]) -> SQL:
-    """An expression: the primary key in these columns, as text."""
-    return joined(" || ', ' || ", (compose("CAST({q}.{column} AS text)", q=alias, column=column) for column in pk))

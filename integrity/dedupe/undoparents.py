@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 
-from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
+from integrity.backends import RememberedCatalogue, Rows, get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose
 from integrity.dedupe.books import book
 from integrity.dedupe.pointing import points_at
@@ -26,13 +26,14 @@ class RemovedParents:
     children: str
     reference: Reference
     parents: str
+    rows: Rows
 
-    def refuse(self, *, refusals: str, of_span: SQL, using: str) -> SQL:
+    def refuse(self, *, refusals: str, of_span: SQL) -> SQL:
         """The statement that refuses the units in sight whose rows, ``c``, point at what is not there.
 
         Its parameters are the reason's beginning and those of ``of_span``.
         """
-        rows, columns = get_rows(using=using), self.reference.target_columns
+        columns = self.reference.target_columns
         return compose(
             """
             INSERT INTO {refusals} (unit, grp, reason)
@@ -45,10 +46,10 @@ class RemovedParents:
             refusals=refusals,
             children=self.children,
             parents=self.parents,
-            was_parent=points_at(self.reference, "l", columns, rows),
+            was_parent=points_at(self.reference, "l", columns, self.rows),
             of_span=of_span,
             table=self.reference.target_table,
-            is_parent=points_at(self.reference, "t", columns, rows),
+            is_parent=points_at(self.reference, "t", columns, self.rows),
         )
 
     @property
@@ -63,7 +64,7 @@ def removed_parents(run: int, tables: Collection[str], *, apps: Apps, using: str
     Tables whose columns are others by now are left out, and quarantines that are gone: what comes back then is for the
     database to judge.
     """
-    catalogue = RememberedCatalogue(get_catalogue(using=using))
+    catalogue, rows = RememberedCatalogue(get_catalogue(using=using)), get_rows(using=using)
     kept = book("SideTable", apps=apps, using=using).filter(kind="quarantine").order_by("name")
     current = [side for side in kept if catalogue.columns(side.name) and is_like_its_table(side, using=using)]
     children = [side for side in current if side.table in tables and _holds(side, "=", run, using=using)]
@@ -71,7 +72,7 @@ def removed_parents(run: int, tables: Collection[str], *, apps: Apps, using: str
         for reference in references_to(parents.table, apps=apps, using=using, catalogue=catalogue):
             for side in children:
                 if side.table == reference.table:
-                    yield RemovedParents(children=side.name, reference=reference, parents=parents.name)
+                    yield RemovedParents(children=side.name, reference=reference, parents=parents.name, rows=rows)
 
 
 def _holds(side: Any, compared: str, run: int, *, using: str) -> bool:

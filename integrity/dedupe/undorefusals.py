@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from integrity.backends.rows import Rows
-from integrity.backends.sql import compose
+from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe.results import Refusal
 
 _NAMED: Final = 5
@@ -51,3 +52,8 @@ class UndoRefusals:
         )
         found = self.rows.fetch(query, (reason, _NAMED))
         return "; ".join(f"row {pk} in group {group}" for group, pk in found if pk) or f"group {found[0][0]}"
+
+
+def in_words(alias: str, pk: Sequence[str]) -> SQL:
+    """An expression: the primary key in these columns, as text."""
+    return joined(" || ', ' || ", (compose("CAST({q}.{column} AS text)", q=alias, column=column) for column in pk))

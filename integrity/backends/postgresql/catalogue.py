@@ -125,7 +125,8 @@ class PostgreSQLCatalogue:
             SELECT k.conname,
                    {_qualified("k.conrelid")}, {_qualified("k.confrelid")},
                    {_names("k.conkey", "k.conrelid")}, {_names("k.confkey", "k.confrelid")},
-                   k.confdeltype::text, k.condeferrable, k.convalidated
+                   k.confdeltype::text, k.condeferrable, k.convalidated,
+                   NOT (to_jsonb(k) @> '{{"conenforced": false}}' OR to_jsonb(k) @> '{{"conperiod": true}}')
             FROM pg_catalog.pg_constraint AS k
             WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{side} = to_regclass(%s)
             ORDER BY k.conrelid::regclass::text, k.conname
@@ -142,8 +143,9 @@ class PostgreSQLCatalogue:
                 on_delete=_ON_DELETE[on_delete],
                 deferrable=deferrable,
                 validated=validated,
+                plain=plain,
             )
-            for name, source, target, columns, target_columns, on_delete, deferrable, validated in rows
+            for name, source, target, columns, target_columns, on_delete, deferrable, validated, plain in rows
         )
 
     def triggers(self, table: str) -> tuple[str, ...]:
