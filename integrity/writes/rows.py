@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.exceptions import ValidationError
 from django.db import connections, models
@@ -13,6 +13,8 @@ from django.db import connections, models
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.saving import Saving, saving_of
 from integrity.writes.values import AN_EXPRESSION, Column, Row, brought, constant, default, key_of
+
+_Field: TypeAlias = "models.Field[Any, Any]"
 
 Check = Callable[[Row], None]
 """Looks at a row before it is written; what it raises rejects the row."""
@@ -32,11 +34,11 @@ class Shape:
 
     names: frozenset[str]
     """The keys of every row."""
-    fields: tuple[models.Field[Any, Any], ...]
+    fields: tuple[_Field, ...]
     """The fields that are written, in the order of the values."""
-    brought: tuple[models.Field[Any, Any], ...]
+    brought: tuple[_Field, ...]
     """Those of them that the rows bring."""
-    touched: tuple[models.Field[Any, Any], ...]
+    touched: tuple[_Field, ...]
     """Those of them that an existing row gets only together with others (``auto_now``)."""
     columns: tuple[Column, ...]
     """What gives their values."""
@@ -50,7 +52,7 @@ def shape_of(
     *,
     model: type[models.Model],
     touch: Row,
-    needed: Sequence[models.Field[Any, Any]],
+    needed: Sequence[_Field],
     check: Check | None,
     using: str,
 ) -> Shape:
@@ -63,7 +65,6 @@ def shape_of(
     Raises:
         InvalidUpsert: a name is no field of the model, or a field is given twice.
     """
-    connection = connections[using]
     if not isinstance(first, Mapping):
         raise InvalidUpsert(f"{model._meta.label}, row 0: {_no_mapping(first)}")
     given = {_field(model, name): name for name in first}
@@ -72,39 +73,63 @@ def shape_of(
     constants = {_field(model, name): value for name, value in touch.items()}
     if both := [field.name for field in constants if field in given]:
         raise InvalidUpsert(f"{model._meta.label}: the rows bring {', '.join(both)}, and so does `touch`. Choose one.")
-    columns: dict[models.Field[Any, Any], Column] = {}
-    touched = []
     saving = saving_of(model, given=given, constants=constants, using=using)
-    own = saving.own if saving else ()
-    for field in model._meta.local_concrete_fields:
-        automatic = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
-        if field in given:
-            columns[field] = brought(field, given[field], connection)
-        elif field in constants or automatic:
-            value = key_of(constants[field], field) if field in constants else field.pre_save(model(), add=True)
-            if field in own:
-                columns[field] = brought(field, field.attname, connection)
-            elif hasattr(value, "as_sql"):
-                raise InvalidUpsert(f"{model._meta.label}: `touch` gives {field.name} {AN_EXPRESSION}")
-            else:
-                columns[field] = constant(field, value, connection)
-            if not getattr(field, "auto_now_add", False):
-                touched.append(field)
-        elif field in own:
-            columns[field] = brought(field, field.attname, connection)
-        elif field.has_default():  # as Django, also where the database has one, too
-            columns[field] = default(field, connection)
-        elif field in needed and field.null and not (field.generated or field.has_db_default()):
-            columns[field] = constant(field, None, connection)
+    sources = _Sources(given=given, constants=constants, own=saving.own if saving else (), needed=needed, using=using)
+    found = ((field, sources.column(field)) for field in model._meta.local_concrete_fields)
+    columns = {field: column for field, column in found if column is not None}
     return Shape(
         names=frozenset(first),
         fields=tuple(columns),
         brought=tuple(given),
-        touched=tuple(touched),
+        touched=tuple(field for field in columns if sources.touches(field)),
         saving=saving,
         check=check,
         columns=tuple(columns.values()),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sources:
+    """Where the values of a field come from."""
+
+    given: Mapping[_Field, str]
+    constants: Mapping[_Field, Any]
+    own: Sequence[_Field]
+    """Fields that save themselves: their values stand under their attribute's name."""
+    needed: Sequence[_Field]
+    using: str
+
+    def column(self, field: _Field) -> Column | None:
+        """What gives the field's values; None where the database does."""
+        connection = connections[self.using]
+        if field in self.given:
+            return brought(field, self.given[field], connection)
+        if field in self.own:
+            return brought(field, field.attname, connection)
+        if field in self.constants or _is_automatic(field):
+            return constant(field, self._constant(field), connection)
+        if field.has_default():  # as Django, also where the database has one, too
+            return default(field, connection)
+        if field in self.needed and field.null and not (field.generated or field.has_db_default()):
+            return constant(field, None, connection)
+        return None
+
+    def touches(self, field: _Field) -> bool:
+        """Whether an existing row gets it only together with others."""
+        again = field in self.constants or _is_automatic(field)
+        return again and field not in self.given and not getattr(field, "auto_now_add", False)
+
+    def _constant(self, field: _Field) -> Any:
+        if field not in self.constants:
+            return field.pre_save(field.model(), add=True)
+        value = key_of(self.constants[field], field)
+        if hasattr(value, "as_sql"):
+            raise InvalidUpsert(f"{field.model._meta.label}: `touch` gives {field.name} {AN_EXPRESSION}")
+        return value
+
+
+def _is_automatic(field: _Field) -> bool:
+    return getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
 
 
 def prepared(rows: Sequence[Row], *, shape: Shape) -> list[tuple[Any, ...]]:
@@ -153,7 +178,7 @@ def _names(row: Row | frozenset[str]) -> str:
     return ", ".join(sorted(map(str, row))) or "nothing"
 
 
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+def _field(model: type[models.Model], name: str) -> _Field:
     writable = [f for f in model._meta.local_concrete_fields if not isinstance(f, models.GeneratedField)]
     for field in writable:
         if name in (field.name, field.attname):
