@@ -3,7 +3,16 @@
 Each check is a file of its own that registers a function under a tag; the import below is what makes it known.
 """
 
-from integrity.audits import constraints, duplicates, id_types, incomplete, indexes, orphans, tables  # noqa: F401 - registers
+from integrity.audits import (  # noqa: F401 - registers
+    additions,
+    constraints,
+    duplicates,
+    id_types,
+    incomplete,
+    indexes,
+    orphans,
+    tables,
+)
 from integrity.audits.context import AuditContext
 from integrity.audits.finding import Finding, Level
 from integrity.audits.registry import Audit, UnknownTag, register, registered_audits

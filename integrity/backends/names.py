@@ -6,6 +6,9 @@ from hashlib import sha256
 from typing import Final
 
 _LONGEST: Final = 63  # PostgreSQL's limit for identifiers, in bytes
+GUARD: Final = "integrity_guard_"
+"""How the guards of coming constraints begin: tables, functions and triggers."""
+
 _BETWEEN: Final = '"."'
 
 

@@ -21,6 +21,7 @@ from hashlib import sha256
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from integrity.backends.names import GUARD
 from integrity.backends.postgresql.definition import UniqueIndex, beside
 from integrity.backends.postgresql.guardcode import function_statement
 from integrity.backends.postgresql.guardkeys import GuardKeys, members_name
@@ -121,7 +122,7 @@ class Guard:
 
 def guard_name(table: str, constraint: str) -> str:
     """What the guard's table, function and trigger are called."""
-    return f"integrity_guard_{sha256(f'{table}.{constraint}'.encode()).hexdigest()[:12]}"
+    return f"{GUARD}{sha256(f'{table}.{constraint}'.encode()).hexdigest()[:12]}"
 
 
 def drop_guard(table: str, constraint: str, *, connection: BaseDatabaseWrapper, say: Say) -> None:
