@@ -135,12 +135,19 @@ def test_a_refused_key_or_model_is_ours(remote: OpenAIProvider, script: Script, 
 
 
 @pytest.mark.parametrize(
-    "flaw", ["short", "doubled", "nan", "huge", "html", "empty", "numbers", "unnumbered", "no list", "deep"]
+    "flaw", ["short", "doubled", "nan", "huge", "empty", "numbers", "unnumbered", "no list", "deep"]
 )
 def test_an_unusable_answer_is_refused(remote: OpenAIProvider, script: Script, flaw: str) -> None:
     script.answers = [flaw]
 
     with pytest.raises(BadAnswer):
+        remote.embed(["one", "two"])
+
+
+def test_a_page_is_not_the_fault_of_the_texts(remote: OpenAIProvider, script: Script) -> None:
+    script.answers = ["html"]
+
+    with pytest.raises(ProviderUnavailable, match="answers with a page, not with JSON"):
         remote.embed(["one", "two"])
 
 

@@ -72,7 +72,7 @@ class OpenAIProvider:
             RateLimited: status 429; carries Retry-After.
             ProviderMisconfigured: status 401, 403 or 404, no key, or a key or an address that cannot be used.
             InputRejected: status 400, 413 or 422.
-            ProviderUnavailable: another status, no connection, or no answer in time.
+            ProviderUnavailable: another status, no connection, no answer in time, or a page instead of an answer.
             BadAnswer: not one usable vector per text.
         """
         try:
@@ -104,7 +104,8 @@ class OpenAIProvider:
         with deadline(within=self._timeout) as limit:
             try:
                 with ask(model=self.model, input=texts, encoding_format="float", **self._extra) as response:
-                    request, body = response.http_request, whole_body(response)
+                    request, kind = response.http_request, response.headers.get("content-type", "")
+                    body = whole_body(response)
             except openai.APIConnectionError as error:
                 if not limit.is_over:
                     raise
@@ -112,7 +113,7 @@ class OpenAIProvider:
         if limit.is_over:  # a body without a length seems to be whole where it was cut off
             said = f"The answer timed out: it was not whole after {self._timeout:g} s."
             raise openai.APIConnectionError(message=said, request=request)
-        return json.loads(body)
+        return document(body, kind=kind)
 
     @cached_property
     def _client(self) -> openai.OpenAI:
@@ -146,6 +147,23 @@ def whole_body(response: openai.APIResponse[Any]) -> bytes:
     except Exception as error:  # of whichever HTTP client the SDK has
         said = f"The answer broke off: {_says(error)}."
         raise openai.APIConnectionError(message=said, request=response.http_request) from error
+
+
+def document(body: bytes, *, kind: str) -> Any:
+    """Return the JSON of an answer whose content type is ``kind``.
+
+    Raises:
+        ProviderUnavailable: it is a page: something else answers for the provider, whatever the texts are.
+        ValueError: it is no JSON.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        if not kind.startswith("text/html"):
+            raise
+        raise ProviderUnavailable(
+            f"base_url answers with a page, not with JSON: is it that of the API, with its /v1? {_CORRECT}"
+        ) from None
 
 
 def in_order(answer: Any, *, count: int) -> list[list[float]]:
