@@ -9,7 +9,7 @@ from typing import Any
 from django.apps.registry import Apps
 
 from integrity import conf
-from integrity.backends import AuditQueries, Catalogue, get_audit_queries, get_catalogue
+from integrity.backends import AuditQueries, Catalogue, RememberedCatalogue, get_audit_queries, get_catalogue
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.target import Target, resolve
@@ -35,7 +35,7 @@ class AuditContext:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return get_catalogue(using=self.using)
+        return RememberedCatalogue(get_catalogue(using=self.using))
 
     @cached_property
     def queries(self) -> AuditQueries:
@@ -96,7 +96,11 @@ class AuditContext:
         """Every foreign key from or to an audited table, whether a model or the database alone knows of it."""
         declared = (key.target_table for table in self.tables for key in self.catalogue.foreign_keys(table))
         targets = sorted({*self.tables, *declared})
-        found = (reference for t in targets for reference in references_to(t, apps=self.apps, using=self.using))
+        found = (
+            reference
+            for t in targets
+            for reference in references_to(t, apps=self.apps, using=self.using, catalogue=self.catalogue)
+        )
         audited = set(self.tables)
         # Generic foreign keys are references too, and no foreign keys.
         return tuple(r for r in found if not r.condition and {r.table, r.target_table} & audited)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from django.apps.registry import Apps
 
-from integrity.backends import get_catalogue, get_rows
+from integrity.backends import get_rows
 from integrity.backends.sql import compose, numbered, on
 from integrity.dedupe.generickeys import can_hold, undeclared_keys_of_models
 from integrity.dedupe.pointing import points_at
@@ -78,15 +78,13 @@ def _undeclared(target: Target, root: Stage, *, apps: Apps) -> dict[str, int]:
 
 def _as_if_declared(target: Target, *, apps: Apps) -> tuple[Reference, ...]:
     """What would be references of the rule's table if a rule declared them."""
-    catalogue = get_catalogue(using=target.using)
     soft = tuple(
         SoftReference(source=ids.model._meta.label, field=ids.name, content_type=types.name)
         for types, ids in undeclared_keys_of_models(apps)
         if can_hold(ids, target.model._meta.pk)
-        and {types.column, ids.column} <= {c.name for c in catalogue.columns(ids.model._meta.db_table)}
+        and {types.column, ids.column} <= {c.name for c in target.catalogue.columns(ids.model._meta.db_table)}
     )
     if not soft or target.pk != (target.model._meta.pk.column,):
         return ()
-    return references_to(
-        target.table, apps=apps, using=target.using, rule=replace(target.rule, soft_references=soft, references={})
-    )
+    rule = replace(target.rule, soft_references=soft, references={})
+    return references_to(target.table, apps=apps, using=target.using, rule=rule, catalogue=target.catalogue)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 
-from integrity.backends import get_catalogue, get_rows
+from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
 from integrity.dedupe.caveats import caveats
 from integrity.dedupe.conflicts import apply_conflict_policy
@@ -43,7 +43,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     refusals = make_refusals(root, using=using)
     apply_conflict_policy(target, root, refusals=refusals)
     report(Progress(step="following references"))
-    following = Following(root=root, rule=target.rule, apps=apps, using=using, refusals=refusals)
+    following = Following(target, root, apps=apps, refusals=refusals)
     following.follow()
     stages = tuple(following.stages.values())
     couple(root, stages, using=using)
@@ -57,7 +57,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
             "root": root.to_json(),
             "stages": [stage.to_json() for stage in stages],
             **count(target, root, stages),
-            "triggers": _triggers((root, *stages), using=using),
+            "triggers": _triggers(target, (root, *stages)),
             "caveats": list(caveats(target, root, apps=apps)),
             "indexed_key": _indexed_key(target),
         },
@@ -72,7 +72,7 @@ def count(target: Target, root: Stage, stages: tuple[Stage, ...]) -> dict[str, A
     batches = ceil(counts["groups"] / FIRST_SIZE)
     return {
         "counts": counts,
-        "references": [_reference_counts(root, stage, batches, using=using) for stage in stages if not stage.fills],
+        "references": [_reference_counts(target, root, stage, batches) for stage in stages if not stage.fills],
         "filled": sum(sum(_by_action(root, stage, using=using).values()) for stage in stages if stage.fills),
     }
 
@@ -135,12 +135,12 @@ def _refused(root: Stage) -> SQL:
     return compose("unit IN (SELECT unit FROM {refusals})", refusals=refusals_of(root))
 
 
-def _reference_counts(root: Stage, stage: Stage, batches: int, *, using: str) -> dict[str, Any]:
-    found = _by_action(root, stage, using=using)
+def _reference_counts(target: Target, root: Stage, stage: Stage, batches: int) -> dict[str, Any]:
+    found = _by_action(root, stage, using=target.using)
     indexed = all(reference.indexed for reference in stage.references)
     # Generic references to several models, and ids in two spellings, are several to one column.
     unindexed = list(dict.fromkeys(", ".join(r.columns) for r in stage.plain if not r.indexed))
-    rows = None if indexed else get_catalogue(using=using).row_estimate(stage.table)
+    rows = None if indexed else target.catalogue.row_estimate(stage.table)
     return {
         "table": stage.table,
         "columns": list(dict.fromkeys(c for reference in stage.references for c in reference.columns)),
@@ -153,14 +153,14 @@ def _reference_counts(root: Stage, stage: Stage, batches: int, *, using: str) ->
     }
 
 
-def _triggers(stages: tuple[Stage, ...], *, using: str) -> dict[str, list[str]]:
+def _triggers(target: Target, stages: tuple[Stage, ...]) -> dict[str, list[str]]:
     """The triggers of tables whose rows go or change; none of them is foreseen, nor taken back by an undo."""
-    catalogue, rows = get_catalogue(using=using), get_rows(using=using)
+    rows = get_rows(using=target.using)
     tables = {stage.table for stage in stages if rows.fetch(compose("SELECT 1 FROM {stage} LIMIT 1", stage=stage.name))}
-    return {table: list(names) for table in sorted(tables) if (names := catalogue.triggers(table))}
+    return {table: list(names) for table in sorted(tables) if (names := target.catalogue.triggers(table))}
 
 
 def _indexed_key(target: Target) -> bool:
     """Whether the members of one group can be looked up without reading the whole table."""
-    first = {index.columns[0] for index in get_catalogue(using=target.using).indexes(target.table) if index.valid}
+    first = {index.columns[0] for index in target.catalogue.indexes(target.table) if index.valid}
     return bool(first & set(target.key_columns))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from django.apps.registry import Apps
 
-from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
+from integrity.backends import get_rows
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, coalesce, compose, joined, on
 from integrity.dedupe.collisions import mark_collisions
@@ -23,9 +23,10 @@ from integrity.dedupe.mismatches import require_keys
 from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.referencing import select_referencing
 from integrity.dedupe.rings import refuse_rings
-from integrity.dedupe.rule import QUARANTINE, REFUSE, DedupeRule
+from integrity.dedupe.rule import QUARANTINE, REFUSE
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.tables import primary_key_of
+from integrity.dedupe.target import Target
 from integrity.dedupe.types import types_allow
 from integrity.exceptions import IntegrityAppError
 
@@ -39,13 +40,13 @@ class EndlessMerge(IntegrityAppError):
 class Following:
     """The stages of all tables that a plan touches, grown by ``follow``."""
 
-    def __init__(self, *, root: Stage, rule: DedupeRule, apps: Apps, using: str, refusals: str) -> None:
+    def __init__(self, target: Target, root: Stage, *, apps: Apps, refusals: str) -> None:
         self.root = root
         self.stages: dict[str, Stage] = {}
         """Of the other tables, by table; a table that references itself has one beside the root."""
-        self._rule, self._apps, self._using, self._refusals = rule, apps, using, refusals
-        self._rows: Rows = get_rows(using=using)
-        self._catalogue = RememberedCatalogue(get_catalogue(using=using))
+        self._rule, self._using, self._catalogue = target.rule, target.using, target.catalogue
+        self._apps, self._refusals = apps, refusals
+        self._rows: Rows = get_rows(using=target.using)
         self._made = 0
         self._known: dict[str, tuple[Reference, ...]] = {}
 

@@ -10,16 +10,18 @@ from django.apps.registry import Apps
 from django.db import router
 from django.db.models import IntegerField, UUIDField
 
-from integrity.backends import get_catalogue
+from integrity.backends import Catalogue, get_catalogue
 from integrity.backends.sql import SQL, compose
 
 
-def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterator[tuple[Any, Any, str, SQL]]:
+def generic_keys_to(
+    models: Sequence[Any], *, apps: Apps, using: str, catalogue: Catalogue
+) -> Iterator[tuple[Any, Any, str, SQL]]:
     """Yield the id field of every generic foreign key that may point at these models, which are all of one table.
 
     Beside it, the primary key's field, the type's column, and the condition under which a row ``c`` points there.
     """
-    types = _content_types(models, apps, using=using)
+    types = _content_types(models, apps, using=using, catalogue=catalogue)
     if not types:
         return
     pk = next(model for model in models if not model._meta.proxy)._meta.pk
@@ -30,9 +32,9 @@ def generic_keys_to(models: Sequence[Any], *, apps: Apps, using: str) -> Iterato
             yield id_field, pk, type_field.column, _names_one_of(types, type_field.column)
 
 
-def names_type_of(models: Sequence[Any], column: str, *, apps: Apps, using: str) -> SQL | None:
+def names_type_of(models: Sequence[Any], column: str, *, apps: Apps, using: str, catalogue: Catalogue) -> SQL | None:
     """Condition: the row ``c`` names in this column the content type of one of the models; None where none has one."""
-    types = _content_types(models, apps, using=using)
+    types = _content_types(models, apps, using=using, catalogue=catalogue)
     return _names_one_of(types, column) if types else None
 
 
@@ -74,7 +76,7 @@ def can_hold(ids: Any, pk: Any) -> bool:
     return all(isinstance(pk, kind) for kind in (IntegerField, UUIDField) if isinstance(ids, kind))
 
 
-def _content_types(models: Sequence[Any], apps: Apps, *, using: str) -> set[int]:
+def _content_types(models: Sequence[Any], apps: Apps, *, using: str, catalogue: Catalogue) -> set[int]:
     """Ids of the content types of models; none where there are none.
 
     They are those of the same database, as Django stores them, or else of the one that content types are kept in.
@@ -84,11 +86,11 @@ def _content_types(models: Sequence[Any], apps: Apps, *, using: str) -> set[int]
     except LookupError:
         return set()
     kept = content_types._meta.db_table
-    alias = next(
-        (a for a in (using, router.db_for_read(content_types)) if kept in get_catalogue(using=a).tables()), None
-    )
-    if alias is None:
-        return set()
+    alias = using
+    if kept not in catalogue.tables():
+        alias = router.db_for_read(content_types)
+        if kept not in get_catalogue(using=alias).tables():
+            return set()
     names = {(m._meta.app_label, m._meta.model_name) for m in models}
     rows = content_types._base_manager.using(alias).filter(app_label__in={label for label, _ in names})
     return {row.pk for row in rows if (row.app_label, row.model) in names}

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from django.apps.registry import Apps
 
-from integrity.backends import get_catalogue, get_rows
+from integrity.backends import Catalogue, get_catalogue, get_rows
 from integrity.backends.names import own_name
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, literal, numbered
 from integrity.backends.statements import Query
@@ -53,18 +53,18 @@ def columns_of(quarantine: str, *, using: str) -> tuple[tuple[str, ...], tuple[s
     return tuple(name for name in names if name not in survivors), survivors
 
 
-def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
+def quarantine_of(table: str, *, apps: Apps, using: str, catalogue: Catalogue) -> str:
     """Return the name of a table's current quarantine, made if it is not there.
 
     Where the original's columns are no longer those of the latest quarantine, or it is gone or has lost some of them, a
     new generation is made beside it.
     """
-    names = tuple(c.name for c in get_catalogue(using=using).columns(table) if not c.generated)
-    shape = _shape(table, names, using=using)
+    names = tuple(c.name for c in catalogue.columns(table) if not c.generated)
+    shape = _shape(table, names, catalogue=catalogue)
     latest = side_tables_of(table, kind="quarantine", apps=apps, using=using).first()
-    if latest is not None and latest.columns == shape and _has(latest, names, using=using):
+    if latest is not None and latest.columns == shape and _has(latest, names, catalogue=catalogue):
         return str(latest.name)
-    pk = get_catalogue(using=using).primary_key(table)
+    pk = catalogue.primary_key(table)
     extra = {
         **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
         "integrity_reason": SQL("CAST(NULL AS text)"),
@@ -75,18 +75,29 @@ def quarantine_of(table: str, *, apps: Apps, using: str) -> str:
         "integrity_survivor_fp": SQL("CAST(NULL AS bigint)"),
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
     }
-    return _make("quarantine", table, shape, columns(names, of="t"), extra, apps=apps, using=using)
+    return _make(
+        "quarantine",
+        table,
+        shape,
+        columns(names, of="t"),
+        extra,
+        latest=latest,
+        apps=apps,
+        catalogue=catalogue,
+        using=using,
+    )
 
 
-def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) -> str:
+def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str, catalogue: Catalogue) -> str:
     """Return the name of the side table that keeps the values changed in one column, made if it is not there.
 
     ``kind`` is ``REPOINTED`` or ``FILLED``: an undo takes back the one after the rows are back, the other before.
     """
-    pk = get_catalogue(using=using).primary_key(table)
-    shape = _shape(table, (*pk, column), using=using)
-    for known in side_tables_of(table, kind=kind, apps=apps, using=using):
-        if known.columns == shape and _has(known, ("old", "new"), using=using):
+    pk = catalogue.primary_key(table)
+    shape = _shape(table, (*pk, column), catalogue=catalogue)
+    sides = list(side_tables_of(table, kind=kind, apps=apps, using=using))
+    for known in sides:
+        if known.columns == shape and _has(known, ("old", "new"), catalogue=catalogue):
             return str(known.name)
     extra = {
         **dict.fromkeys(_OF_THE_RUN, SQL("CAST(NULL AS bigint)")),
@@ -95,7 +106,8 @@ def changes_of(table: str, column: str, *, kind: str, apps: Apps, using: str) ->
         "integrity_at": SQL("CURRENT_TIMESTAMP"),
     }
     keys = joined(", ", (f"t.{identifier(own)} AS pk{n}" for n, own in enumerate(pk, 1)))
-    return _make(kind, table, shape, keys, extra, apps=apps, using=using)
+    latest = sides[0] if sides else None
+    return _make(kind, table, shape, keys, extra, latest=latest, apps=apps, catalogue=catalogue, using=using)
 
 
 def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:
@@ -105,8 +117,9 @@ def side_tables_of(table: str, *, kind: str, apps: Apps, using: str) -> Any:
 
 def is_like_its_table(quarantine: Any, *, using: str) -> bool:
     """Whether the table still has the columns and types that its quarantine was made with."""
-    names = tuple(c.name for c in get_catalogue(using=using).columns(quarantine.table) if not c.generated)
-    return bool(quarantine.columns == _shape(quarantine.table, names, using=using))
+    catalogue = get_catalogue(using=using)
+    names = tuple(c.name for c in catalogue.columns(quarantine.table) if not c.generated)
+    return bool(quarantine.columns == _shape(quarantine.table, names, catalogue=catalogue))
 
 
 def require_there(side: Any, *, using: str) -> None:
@@ -124,12 +137,12 @@ def require_there(side: Any, *, using: str) -> None:
         )
 
 
-def _has(side: Any, names: Sequence[str], *, using: str) -> bool:
-    return set(names) <= {column.name for column in get_catalogue(using=using).columns(side.name)}
+def _has(side: Any, names: Sequence[str], *, catalogue: Catalogue) -> bool:
+    return set(names) <= {column.name for column in catalogue.columns(side.name)}
 
 
-def _shape(table: str, names: Sequence[str], *, using: str) -> list[list[str]]:
-    types = {c.name: c.type for c in get_catalogue(using=using).columns(table)}
+def _shape(table: str, names: Sequence[str], *, catalogue: Catalogue) -> list[list[str]]:
+    types = {c.name: c.type for c in catalogue.columns(table)}
     return [[name, types[name]] for name in names]
 
 
@@ -140,12 +153,13 @@ def _make(
     own: SQL,
     extra: dict[str, SQL],
     *,
+    latest: Any,
     apps: Apps,
+    catalogue: Catalogue,
     using: str,
 ) -> str:
-    latest = side_tables_of(table, kind=kind, apps=apps, using=using).first()
     generation = latest.generation + 1 if latest is not None else 1
-    there = get_catalogue(using=using).tables()
+    there = catalogue.tables()
     # Books from an older backup do not know what was made after it; its rows may be the only ones.
     while (name := own_name(f"integrity_{kind}", table, str(generation), room=2)) in there:
         generation += 1

@@ -120,7 +120,9 @@ def foreign_keys_of_models(apps: Apps) -> Iterator[Any]:
 
 
 def _generic_foreign_keys(table: str, apps: Apps, catalogue: Catalogue, *, using: str) -> Iterator[Reference]:
-    for ids, pk, typed_by, condition in generic_keys_to(_models_of(table, apps, catalogue), apps=apps, using=using):
+    for ids, pk, typed_by, condition in generic_keys_to(
+        _models_of(table, apps, catalogue), apps=apps, using=using, catalogue=catalogue
+    ):
         reference = Reference(
             table=ids.model._meta.db_table,
             columns=(ids.column,),
@@ -169,7 +171,9 @@ def _typed(soft: SoftReference, table: str, apps: Apps, using: str, catalogue: C
     if not soft.content_type:
         return "", NOTHING
     _, column = soft_column(replace(soft, field=soft.content_type), apps, using)
-    return column, names_type_of(_models_of(table, apps, catalogue), column, apps=apps, using=using)
+    return column, names_type_of(
+        _models_of(table, apps, catalogue), column, apps=apps, using=using, catalogue=catalogue
+    )
 
 
 def soft_column(soft: SoftReference, apps: Apps, using: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps.registry import Apps
@@ -11,7 +11,7 @@ from django.core.exceptions import FieldError
 from django.db.models import Case, ExpressionWrapper, F, Field, IntegerField, QuerySet, UniqueConstraint, Value, When
 from django.db.models.expressions import Expression, OrderBy
 
-from integrity.backends import get_catalogue
+from integrity.backends import Catalogue, RememberedCatalogue, get_catalogue
 from integrity.backends.ranking import GroupQuery
 from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
@@ -44,6 +44,8 @@ class Target:
     """Every column that can be written, those that the model does not know included."""
     key: Key
     references: tuple[Reference, ...]
+    catalogue: Catalogue = field(repr=False, compare=False)
+    """The database's, each answer as it was when it was first asked: for the making of a plan, not for a whole run."""
 
     @property
     def nullable_fields(self) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ class Target:
 
     def _safe(self, sql: str) -> SQL:
         """Double the percent signs of names: Django leaves them as they are, and they would count as parameters."""
-        for name in {self.table, *(field.column for field in self.model._meta.concrete_fields)}:
+        for name in {self.table, *(f.column for f in self.model._meta.concrete_fields)}:
             sql = sql.replace(f'"{name}"', identifier(name))
         return SQL(sql)
 
@@ -175,7 +177,7 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
     require_fields(rule, model)
     key = Key.of_rule(rule, model)
     table = model._meta.db_table
-    catalogue = get_catalogue(using=using)
+    catalogue = RememberedCatalogue(get_catalogue(using=using))
     found = catalogue.columns(table)
     if not found:
         raise MissingTable(
@@ -194,7 +196,8 @@ def resolve(rule: DedupeRule, *, apps: Apps, using: str) -> Target:
         pk=pk,
         columns=tuple(column.name for column in found if not column.generated),
         key=key,
-        references=references_to(table, apps=apps, using=using, rule=rule),
+        references=references_to(table, apps=apps, using=using, rule=rule, catalogue=catalogue),
+        catalogue=catalogue,
     )
 
 

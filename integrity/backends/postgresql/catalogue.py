@@ -66,10 +66,14 @@ class PostgreSQLCatalogue:
         )
 
     def primary_key(self, table: str) -> tuple[str, ...]:
-        for index in self.indexes(table):
-            if index.primary:
-                return tuple(column for column in index.columns if column is not None)
-        return ()
+        rows = self._rows(
+            f"""
+            SELECT {_names("i.indkey[0:i.indnkeyatts - 1]", "i.indrelid")}
+            FROM pg_catalog.pg_index AS i WHERE i.indrelid = to_regclass(%s) AND i.indisprimary
+            """,  # noqa: S608 - constants of this file
+            relation(table),
+        )
+        return tuple(rows[0][0]) if rows else ()
 
     def indexes(self, table: str) -> tuple[Index, ...]:
         rows = self._rows(
