@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+os.environ.setdefault("TEST_SERVER_ON_DISK", "1")  # ten million rows take more than the memory can spare
 django.setup()
 
 from django.core.management import call_command  # noqa: E402 - Django first

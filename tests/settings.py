@@ -19,9 +19,19 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
 _binaries = os.environ.get("TEST_POSTGRES_BINARIES", "")
 """The folder of other server programs (``initdb`` and ``postgres``) to run the embedded server with."""
 
+_on_disk = bool(os.environ.get("TEST_SERVER_ON_DISK"))
+"""Else it is in memory where there is room: there, making and dropping databases is several times as fast."""
+
+_names = [
+    "tests",
+    *(["disk"] if _on_disk else []),
+    *([sha256(_binaries.encode()).hexdigest()[:8]] if _binaries else []),
+]
+
 TEST_SERVER = Server(
-    name=f"tests-{sha256(_binaries.encode()).hexdigest()[:8]}" if _binaries else "tests",
+    name="-".join(_names),
     durable=False,
+    memory=0 if _on_disk else 4 * 1024**3,
     binaries=Path(_binaries) if _binaries else None,
 )
 

@@ -73,7 +73,7 @@ def _become_member(server: Server) -> Membership:
     from project.embedded.order import Order
 
     binaries = server.binaries or find_binaries()
-    folders = server_folders(name=server.name, account=server_account())
+    folders = server_folders(name=server.name, account=server_account(), memory=server.memory)
     order = Order(folders=folders, binaries=binaries, durable=server.durable, linger=server.linger)
     deadline = time.monotonic() + PATIENCE
     launched = float("-inf")

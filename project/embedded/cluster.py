@@ -104,9 +104,9 @@ def _initialise(*, folders: Folders, binaries: Path, account: Account, durable: 
 
     The name is new each time: the initdb of a killed keeper may still be busy with removing its own.
     """
-    for abandoned in folders.root.glob("unfinished-*"):
+    for abandoned in folders.store.glob("unfinished-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folders.root))
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folders.store))
     _own_folder(unfinished, account=account)
     command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", DATABASE_USER]
     command += ["--auth=peer", "--encoding=UTF8", "--no-locale", "--no-instructions"]

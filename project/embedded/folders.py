@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,14 +14,17 @@ from project.local import NoPrivateFolder, OpenToOthers, account_folders, make_p
 
 # A socket's path has 108 bytes on Linux and 104 on macOS, the closing zero included.
 LONGEST_SOCKET_PATH = 100
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - owner and mode are verified
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """The files of one server. ``root`` and ``sockets`` are ours; ``data`` and ``host`` are the server's account's."""
+    """The files of one server. ``data`` and ``host`` are the server's account's, the others ours."""
 
     root: Path
     sockets: Path
+    store: Path
+    """Where the data folder is: ``root``, or a folder in memory."""
 
     @property
     def lock(self) -> Path:
@@ -32,7 +36,7 @@ class Folders:
 
     @property
     def data(self) -> Path:
-        return self.root / "data"
+        return self.store / "data"
 
     @property
     def keeper(self) -> Path:
@@ -45,8 +49,10 @@ class Folders:
         return self.sockets / "host"
 
 
-def server_folders(*, name: str, account: Account) -> Folders:
+def server_folders(*, name: str, account: Account, memory: int = 0) -> Folders:
     """Return the folders of the server ``name``, made where they were missing.
+
+    With ``memory``, the data is in the machine's shared memory where that many bytes are free there (Linux).
 
     Raises:
         ServerUnavailable: there is no place for them that is ours and that ``account`` can reach, or there is data
@@ -55,7 +61,7 @@ def server_folders(*, name: str, account: Account) -> Folders:
     reasons = []
     for folder in account_folders(inside=".postgres"):
         try:
-            return _folders_in(folder, name=name, account=account)
+            return _folders_in(folder, name=name, account=account, memory=memory)
         except OpenToOthers as error:
             raise ServerUnavailable(str(error)) from error
         except NoPrivateFolder as error:
@@ -68,14 +74,24 @@ def server_folders(*, name: str, account: Account) -> Folders:
     )
 
 
-def _folders_in(folder: Path, *, name: str, account: Account) -> Folders:
+def _folders_in(folder: Path, *, name: str, account: Account, memory: int) -> Folders:
     if not account.can_reach(folder / name / "data"):
         raise NoPrivateFolder(f"{folder} is out of reach for the account {account.name}")
     # The server's account must pass through, and others learn nothing from that: what is inside is 0600 and 0700.
     mode = 0o711 if account.other else 0o700
     make_private(folder, mode=mode)
     root = make_private(folder / name, mode=mode)
-    return Folders(root=root, sockets=_socket_folder(root, mode=mode))
+    store = _folder_in_memory(root, mode=mode, memory=memory) if memory else root
+    return Folders(root=root, sockets=_socket_folder(root, mode=mode), store=store)
+
+
+def _folder_in_memory(root: Path, *, mode: int, memory: int) -> Path:
+    """Return a folder in memory that belongs to ``root``, or ``root`` itself where there is not so much room."""
+    folder = SHARED_MEMORY / _short_name(root)
+    is_in_use = os.path.exists(folder / "data")  # noqa: PTH110 - Path.exists raises where we may not look
+    if not is_in_use and not (SHARED_MEMORY.is_mount() and shutil.disk_usage(SHARED_MEMORY).free >= memory):
+        return root
+    return make_private(folder, mode=mode)
 
 
 def _socket_folder(root: Path, *, mode: int) -> Path:
@@ -86,6 +102,10 @@ def _socket_folder(root: Path, *, mode: int) -> Path:
     longest = root / "host" / ".s.PGSQL.5432"
     if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH and not set(str(root)) & set(',"\n'):
         return root
-    digest = sha256(os.fsencode(root)).hexdigest()[:12]
     # Not TMPDIR: two commands with different environments must meet at the same socket.
-    return make_private(Path("/tmp") / f"integrity-{os.geteuid()}-{digest}", mode=mode)  # noqa: S108 - verified
+    return make_private(Path("/tmp") / _short_name(root), mode=mode)  # noqa: S108 - verified
+
+
+def _short_name(root: Path) -> str:
+    """A name outside of the checkout that no other server's folder has."""
+    return f"integrity-{os.geteuid()}-{sha256(os.fsencode(root)).hexdigest()[:12]}"

@@ -17,12 +17,15 @@ class Server:
         durable: whether the data outlives the server. Without, nothing is synced to disk (for tests).
         binaries: the folder of ``initdb`` and ``postgres``; None finds them.
         linger: seconds for which the server outlives its last client.
+        memory: bytes to be free in the machine's shared memory for the data to be there, not on a disk; 0 for never.
+            Only for data that does not outlive the server.
     """
 
     name: str = "main"
     durable: bool = True
     binaries: Path | None = None
     linger: float = 2.0
+    memory: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+from project.embedded.folders import SHARED_MEMORY
 from project.embedded.processes import is_alive
 from project.local import CHECKOUT
 from tests.waiting import eventually
@@ -144,8 +145,9 @@ def fallback_folder(folder: Path, *, account: str = "root") -> Path:
 def places_elsewhere(folder: Path) -> list[Path]:
     """Return everything outside ``folder`` that a server of this checkout may have left behind."""
     roots = [path / "main" for path in folder.glob(".postgres/*")]
-    sockets = [path for root in roots for path in Path("/tmp").glob(f"integrity-*-{digest(root)}")]  # noqa: S108
-    return [*sockets, *Path("/var/tmp").glob(f"integrity-*-{digest(folder)}-*")]  # noqa: S108
+    tops = (Path("/tmp"), SHARED_MEMORY)  # noqa: S108 - as the product
+    named = [path for root in roots for top in tops for path in top.glob(f"integrity-*-{digest(root)}")]
+    return [*named, *Path("/var/tmp").glob(f"integrity-*-{digest(folder)}-*")]  # noqa: S108
 
 
 def digest(folder: Path) -> str:

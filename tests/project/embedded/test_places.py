@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from _pytest.mark import ParameterSet
 
-from project.embedded.folders import LONGEST_SOCKET_PATH
+from project.embedded.folders import LONGEST_SOCKET_PATH, SHARED_MEMORY
 from tests.project.embedded.checkouts import Checkout, copied_checkout, fallback_folder, gone, processes_of, python_for
 from tests.waiting import eventually
 
@@ -162,6 +162,29 @@ def test_a_folder_that_somebody_prepared_for_us_is_refused(checkout: Checkout) -
 
         assert not Path(address["host"]).is_relative_to(checkout.folder)
     eventually(lambda: not processes_of(checkout.folder))
+
+
+needs_shared_memory = pytest.mark.skipif(not SHARED_MEMORY.is_mount(), reason="no shared memory is mounted here")
+
+
+@needs_shared_memory
+def test_data_that_need_not_last_may_be_in_memory_until_the_server_ends(checkout: Checkout) -> None:
+    with checkout.client(memory=1) as client:
+        address = client.join()
+        data = Path(f"/proc/{address['pid']}/cwd").readlink()
+
+        assert data.is_relative_to(SHARED_MEMORY)
+        assert mode(data) == 0o700
+        assert greet(address) == "integrity"
+    eventually(lambda: not data.exists())
+
+
+@needs_shared_memory
+def test_data_is_on_disk_where_memory_is_scarce(checkout: Checkout) -> None:
+    with checkout.client(memory=1 << 60) as client:
+        address = client.join()
+
+        assert Path(f"/proc/{address['pid']}/cwd").readlink() == checkout.root / "data"
 
 
 def test_data_is_not_hidden_when_its_folder_is_opened_to_others(checkout: Checkout) -> None:
