@@ -12,6 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
+from integrity.backends import get_catalogue
 from integrity.backends.idstorage import IdColumn, IdRepair, IdTable, repair_ids
 from integrity.dedupe.quarantine import quarantine_of
 from integrity.operations.scope import Site, refusing, site_of
@@ -80,7 +81,9 @@ class RepairIdStorage(Operation):
         repairs = repair_ids(
             tables,
             using=site.using,
-            quarantine=partial(quarantine_of, apps=site.apps, using=site.using),
+            quarantine=partial(
+                quarantine_of, apps=site.apps, using=site.using, catalogue=get_catalogue(using=site.using)
+            ),
             new_id=lambda: uuid.uuid4().hex,
             say=site.say,
         )
