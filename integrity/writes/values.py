@@ -41,7 +41,7 @@ def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) ->
     plain = {type(example), type(None)}
 
     def convert(values: Sequence[Any]) -> Sequence[Any]:
-        stored = [field.get_db_prep_save(value, connection) for value in values]
+        stored = [stored_value(field, value, connection) for value in values]
         if any(hasattr(kind, "as_sql") for kind in set(map(type, stored))):
             raise ValueError(f"{field.name} is {AN_EXPRESSION}")
         return stored
@@ -59,8 +59,18 @@ def converter(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) ->
 
     if type(field) is models.JSONField:
         return adapt_documents
-    takes_it = example is not None and field.get_db_prep_save(example, connection) is example
-    return convert_if_needed if takes_it else convert
+    as_stored = None if example is None else stored_value(field, example, connection)
+    return convert_if_needed if type(as_stored) is type(example) is not type(None) else convert
+
+
+def stored_value(field: models.Field[Any, Any], value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Return what the database stores for a field's value, an integer without the width that Django gives it.
+
+    psycopg sends an ``Int4`` in four bytes where the server binds parameters (``server_side_binding``): one that is too
+    large loses its upper bits there, which is another number and, in a key, another row.
+    """
+    stored = field.get_db_prep_save(value, connection)
+    return int(stored) if isinstance(stored, int) and not isinstance(stored, bool) else stored
 
 
 def brought(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWrapper) -> Column:
@@ -75,7 +85,7 @@ def brought(field: models.Field[Any, Any], name: str, connection: BaseDatabaseWr
 
 def constant(field: models.Field[Any, Any], value: Any, connection: BaseDatabaseWrapper) -> Column:
     """Return the column of a field that has the same value in all rows."""
-    stored = field.get_db_prep_save(value, connection)
+    stored = stored_value(field, value, connection)
     return lambda rows: [stored] * len(rows)
 
 

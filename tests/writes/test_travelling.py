@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -19,6 +20,17 @@ NAIVE_NOON = NOON.replace(tzinfo=None)
 CHICAGO = "America/Chicago"
 FEW_AND_MANY = pytest.mark.parametrize("many", [3, 600])
 """The second are more values than travel in one statement."""
+
+
+@pytest.fixture(params=["bound by the client", "bound by the server"])
+def bound_database(request: pytest.FixtureRequest, postgres_database: Database) -> Iterator[Database]:
+    """A database without and with Django's ``server_side_binding``."""
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {**options, "server_side_binding": "server" in request.param}
+    yield postgres_database
+    connection.close()
+    connection.settings_dict["OPTIONS"] = options
 
 
 def write(book: Any, many: int, *, on_error: Any = "raise", **odd: Any) -> UpsertResult:
@@ -54,9 +66,9 @@ def test_an_integer_beyond_64_bits_is_refused(database: Database, value: int, ma
 
 @FEW_AND_MANY
 @pytest.mark.parametrize(("kind", "bits"), [("smallint", 16), ("integer", 32), ("bigint", 64)])
-def test_an_integer_is_stored_as_it_is_or_refused(postgres_database: Database, kind: str, bits: int, many: int) -> None:
+def test_an_integer_is_stored_as_it_is_or_refused(bound_database: Database, kind: str, bits: int, many: int) -> None:
     book = a_model_of_books(BY_ISBN)
-    postgres_database.execute(f"ALTER TABLE book ALTER edition TYPE {kind}")
+    bound_database.execute(f"ALTER TABLE book ALTER edition TYPE {kind}")
     limit = 2 ** (bits - 1)
 
     for value in (limit, limit + 7, -limit - 1, 2**bits + 5):
@@ -68,7 +80,7 @@ def test_an_integer_is_stored_as_it_is_or_refused(postgres_database: Database, k
 
 
 @FEW_AND_MANY
-def test_a_key_that_is_too_large_is_not_another_rows(postgres_database: Database, many: int) -> None:
+def test_a_key_that_is_too_large_is_not_another_rows(bound_database: Database, many: int) -> None:
     numbers = models.UniqueConstraint(fields=["edition"], name="one_edition")
     book = a_model_of_books(numbers)
     rows = [{"edition": n, "title": "mine"} for n in range(many)]
@@ -85,9 +97,9 @@ def test_a_key_that_is_too_large_is_not_another_rows(postgres_database: Database
 
 
 @FEW_AND_MANY
-def test_an_integer_of_any_size_goes_into_a_column_for_such(postgres_database: Database, many: int) -> None:
+def test_an_integer_of_any_size_goes_into_a_column_for_such(bound_database: Database, many: int) -> None:
     book = a_model_of_books(BY_ISBN)
-    postgres_database.execute("ALTER TABLE book ALTER edition TYPE numeric")
+    bound_database.execute("ALTER TABLE book ALTER edition TYPE numeric")
 
     write(book, many, edition=2**70)
 
