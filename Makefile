@@ -42,7 +42,7 @@ test-slow: develop
 lint: develop
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy integrity project tests
+	$(BIN)/mypy integrity project tests benchmarks
 	$(BIN)/lint-imports
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 

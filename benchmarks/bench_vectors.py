@@ -20,7 +20,7 @@ from django.db import connection, transaction
 
 from benchmarks.bench_dedupe import Batches
 from benchmarks.scratch import postgresql, seconds
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
 from integrity.backends.sql import SQL
 from integrity.dedupe import Pace, apply_plan, make_plan
 from integrity.dedupe.plans import load_plan, stages_of
@@ -87,7 +87,7 @@ def rolled_back(statement: Callable[[], object]) -> float:
 def in_one_statement(plan: int) -> tuple[float, float]:
     """Seconds to delete the rows that a plan names, and to move them: medians of five, in turn."""
     root, _ = stages_of(load_plan(plan, apps=apps, using="default"))
-    quarantine = quarantine_of(root.table, apps=apps, using="default")
+    quarantine = quarantine_of(root.table, apps=apps, using="default", catalogue=get_catalogue(using="default"))
     rows = get_rows(using="default")
 
     def delete() -> None:
