@@ -53,7 +53,7 @@ def decoded(value: Any) -> tuple[Any, str]:
     try:
         if not isinstance(value, str):
             return value, ""
-        found = json.loads(value, parse_float=_finite)
+        found = _DECODER.decode(value)
         is_deep = value.count("{") + value.count("[") > DEEPEST and _is_deep(found)
     except RecursionError:
         is_deep = True
@@ -67,6 +67,9 @@ def _finite(text: str) -> float:
     if not isfinite(number):
         raise ValueError(text)
     return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_finite)  # json.loads would make one for each message
 
 
 def _is_deep(value: Any) -> bool:
