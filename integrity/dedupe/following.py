@@ -18,6 +18,7 @@ from integrity.dedupe.collisions import mark_collisions
 from integrity.dedupe.embedded_ids import select_embedded
 from integrity.dedupe.heldkeys import refuse_held_keys
 from integrity.dedupe.kinds import changes_kind, kind_of_parent
+from integrity.dedupe.latekeys import refuse_late_keys
 from integrity.dedupe.maps import key_changes
 from integrity.dedupe.mismatches import require_keys
 from integrity.dedupe.references import Reference, references_to
@@ -78,6 +79,7 @@ class Following:
         if self.root.table in self.stages:
             refuse_held_keys(self.root, self.stages[self.root.table], using=self._using)
         refuse_rings(self.root, self.stages.values(), using=self._using)
+        refuse_late_keys(self.root, self.stages, catalogue=self._catalogue, using=self._using)
 
     def _references(self, table: str) -> tuple[Reference, ...]:
         if table not in self._known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from integrity.backends import Catalogue, ForeignKey
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe.stages import Stage, StagedReference
@@ -71,3 +72,9 @@ def points_at_staged(reference: StagedReference, stage: Stage, rows: Rows) -> SQ
     if reference.target_columns == stage.pk:
         return points_at(reference, "r", stage.p, rows)
     return points_at(reference, "t", reference.target_columns, rows)
+
+
+def is_declared_by(reference: StagedReference, key: ForeignKey, catalogue: Catalogue) -> bool:
+    """Whether a foreign key of the same table is this reference."""
+    same_columns = [*map(str.lower, key.columns)] == [*map(str.lower, reference.columns)]  # SQLite folds case
+    return same_columns and key.target_table == catalogue.name_of(reference.target_table)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from integrity.backends import Catalogue, ForeignKey, RememberedCatalogue, get_catalogue, get_rows
+from integrity.backends import RememberedCatalogue, get_catalogue, get_rows
 from integrity.backends.sql import SQL, compose, on
 from integrity.dedupe.collisions import frees_keys
-from integrity.dedupe.pointing import points_at_staged
+from integrity.dedupe.pointing import is_declared_by, points_at_staged
 from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.stages import Stage, StagedReference, application_order
 
@@ -38,7 +38,7 @@ def refuse_rings(root: Stage, stages: Iterable[Stage], *, using: str) -> None:
     """Refuse the groups whose rows go while a foreign key that does not wait still points at them."""
     catalogue, rows = RememberedCatalogue(get_catalogue(using=using)), get_rows(using=using)
     for going, other, reference in in_rings(root, stages, using=using):
-        if all(key.waits for key in catalogue.foreign_keys(other.table) if _is(key, reference, catalogue)):
+        if all(key.waits for key in catalogue.foreign_keys(other.table) if is_declared_by(reference, key, catalogue)):
             continue
         still_there = {root.name: "o.action = 'remove'", going.name: "o.action = 'repoint'"}.get(other.name, "1 = 1")
         label = f"{other.table}.{', '.join(reference.columns)}"
@@ -66,8 +66,3 @@ def refuse_rings(root: Stage, stages: Iterable[Stage], *, using: str) -> None:
                 "make that DEFERRABLE and ON DELETE NO ACTION",
             ),
         )
-
-
-def _is(key: ForeignKey, reference: StagedReference, catalogue: Catalogue) -> bool:
-    same_columns = [*map(str.lower, key.columns)] == [*map(str.lower, reference.columns)]  # SQLite folds case
-    return same_columns and key.target_table == catalogue.name_of(reference.target_table)
