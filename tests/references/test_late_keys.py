@@ -6,6 +6,7 @@ import pytest
 
 from tests.databases import Database
 from tests.ponies.merging import rows_of, twins
+from tests.ponies.models import Pony
 from tests.references.conftest import Merge
 from tests.snapshots import snapshot
 
@@ -65,3 +66,23 @@ def test_a_row_of_another_key_that_its_own_table_references(ponies: Database, me
 
     assert run.refused == ()
     assert [(row["pony"], row["beside"]) for row in rows_of("stable")] == [(1, 1)]
+
+
+def test_a_row_that_takes_over_the_key_of_one_that_goes(ponies: Database, merge: Merge) -> None:
+    ponies.execute(
+        "CREATE TABLE stable (groom bigint UNIQUE REFERENCES ponies_pony, pony bigint PRIMARY KEY "
+        "REFERENCES ponies_pony)"
+    )
+    ponies.execute("CREATE TABLE glass (id int PRIMARY KEY, stable bigint REFERENCES stable DEFERRABLE)")
+    twins()
+    for pk in (3, 4):
+        Pony.all_objects.create(pk=pk, name=f"Star {pk}")
+    # The first one's groom will be the third one's: it goes. The second one gets its key.
+    ponies.execute("INSERT INTO stable VALUES (2, 1), (4, 2), (1, 3)")
+    ponies.execute("INSERT INTO glass VALUES (1, 2)")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert (run.removed, run.collisions, run.refused) == (1, 1, ())
+    assert sorted((row["pony"], row["groom"]) for row in rows_of("stable")) == [(1, 4), (3, 1)]
+    assert [row["stable"] for row in rows_of("glass")] == [1]
