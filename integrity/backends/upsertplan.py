@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from integrity.backends.sql import SQL, compose
+from integrity.backends.sql import SQL, compose, joined
 
 POSITION = "integrity_n"
 """Column of a source: the row's place in its batch."""
@@ -30,6 +30,8 @@ class UpsertPlan:
     """Columns that an existing row gets, if one of them differs."""
     coalesced: frozenset[str]
     """Those of them in which a NULL that is brought leaves the existing value."""
+    kept: frozenset[str]
+    """Columns that the rows bring for a new row only."""
     touched: tuple[str, ...]
     """Columns that it then gets too."""
     newer: str | None
@@ -45,6 +47,26 @@ class UpsertPlan:
         """What an existing row gets in a column."""
         template = "COALESCE(excluded.{c}, {t}.{c})" if column in self.coalesced else "excluded.{c}"
         return compose(template, c=column, t=self.table)
+
+    @property
+    def may_fold(self) -> bool:
+        """Whether one row can say what several of one key would come to, without knowing the row that is there."""
+        return self.overwrite is None and not (self.newer and self.coalesced)
+
+    def folded(self, column: str) -> SQL:
+        """What the rows of one key come to in a column, for the row of them that wins: as if they came in turn."""
+        if column in self.kept:
+            order = SQL(POSITION)
+        elif column in self.coalesced:
+            order = compose("{c} IS NULL, {n} DESC", c=column, n=POSITION)
+        else:
+            return compose("{c}", c=column)
+        return compose(
+            "FIRST_VALUE({c}) OVER (PARTITION BY {key} ORDER BY {order}) AS {c}",
+            c=column,
+            key=joined(", ", self.key),
+            order=order,
+        )
 
     @property
     def newest_first(self) -> SQL:
@@ -72,6 +94,11 @@ class Outcome:
     stale: list[tuple[Any, ...]] = field(default_factory=list)
     folded: list[tuple[Any, ...]] = field(default_factory=list)
     """One entry for each row that another row of the batch stood in for: the key of the row that both mean."""
+
+    def add(self, later: Outcome) -> None:
+        """Add what became of other rows of the batch."""
+        for name in (each.name for each in fields(self)):
+            getattr(self, name).extend(getattr(later, name))
 
     @property
     def total(self) -> int:

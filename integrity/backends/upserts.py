@@ -2,7 +2,8 @@
 
 Two statements do it, in one transaction. The first folds the batch to one row for each key and writes them in key
 order; it returns the rows that it wrote. All others it has locked (PostgreSQL) or nobody else can touch (SQLite), so
-that the second can look up their primary keys and say what became of them.
+that the second can look up their primary keys and say what became of them. Where rows of one key cannot be folded,
+since what the first leaves decides about the second, both are run for the first row of each key, then for the second.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Upserts(ABC):
 
     @abstractmethod
     def winners(self, plan: UpsertPlan, source: Query) -> SQL:
-        """A SELECT of ``plan.columns`` of one row for each key, the first in ``plan.newest_first``, in key order."""
+        """A SELECT of what one row for each key says, ``plan.folded``; it is the first in ``plan.newest_first``."""
 
     @abstractmethod
     def existing(self, plan: UpsertPlan, source: Query) -> set[tuple[Any, ...]]:
@@ -82,8 +83,44 @@ class Upserts(ABC):
         )
         return [position for (position,) in found]
 
-    def write(self, plan: UpsertPlan, source: Query, *, count: int) -> Outcome:
-        """Write the ``count`` rows of a source and say what became of each."""
+    def turns(self, plan: UpsertPlan, source: Query, *, count: int) -> list[int]:
+        """How many of the ``count`` rows are the first of their key, the second, and so on; all, if they are folded."""
+        if plan.may_fold:
+            return [count]
+        sizes = self.rows.fetch(
+            compose(
+                "SELECT COUNT(*) FROM {keyed} AS s GROUP BY integrity_pos ORDER BY integrity_pos",
+                keyed=self.keyed(plan, source),
+            ),
+            source.params,
+        )
+        return [size for (size,) in sizes]
+
+    def write(self, plan: UpsertPlan, source: Query, *, turns: Sequence[int]) -> Outcome:
+        """Write the rows of a source as if they came one after another, and say what became of each."""
+        outcome = Outcome()
+        for turn, size in enumerate(turns, 1):
+            part = source if len(turns) == 1 else self._turn(plan, source, turn)
+            outcome.add(self._write(plan, part, count=size))
+        return outcome
+
+    def _turn(self, plan: UpsertPlan, source: Query, turn: int) -> Query:
+        """The rows that are so many-th of their key, as they were given."""
+        sql = compose(
+            """
+            (SELECT {n}, {columns} FROM (
+                SELECT s.*, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {n}) AS integrity_turn FROM {source} AS s
+            ) AS s WHERE integrity_turn = {turn})
+            """,
+            n=POSITION,
+            columns=columns(plan.columns),
+            key=joined(", ", plan.key),
+            source=source.sql,
+            turn=SQL(str(int(turn))),
+        )
+        return Query(sql=sql, params=source.params)
+
+    def _write(self, plan: UpsertPlan, source: Query, *, count: int) -> Outcome:
         outcome = Outcome()
         existing = self.existing(plan, source)
         rows = self._insert(plan, source)
@@ -210,21 +247,3 @@ class Upserts(ABC):
 
 def _is_key(column: str, plan: UpsertPlan) -> bool:
     return identifier(column) in plan.key
-
-
-def insert_or_get(*, table: str, columns: Sequence[str], key: str) -> SQL:
-    """Return one statement that inserts a row, or leaves the one with its key, and returns whichever is there.
-
-    The row that is there is written over with its own key: RETURNING returns none that was not written.
-    """
-    names = joined(", ", map(identifier, columns))
-    return compose(
-        """
-        INSERT INTO {table} ({names}) VALUES ({marks})
-        ON CONFLICT ({key}) DO UPDATE SET {key} = excluded.{key} RETURNING {names}
-        """,
-        table=table,
-        names=names,
-        marks=joined(", ", ["%s"] * len(columns)),
-        key=key,
-    )

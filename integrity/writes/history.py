@@ -46,7 +46,7 @@ def measurements(patterns: Iterable[Any], *, using: str) -> Held:
 
 
 def remember(rows: Sequence[Row], *, using: str) -> None:
-    """Enter measurements that are not in the history; of several of one pattern and moment the last one given.
+    """Enter measurements that are not in the history; of several of one pattern and moment the first one given.
 
     An adopted table may hold rows without a score or a moment: they measure nothing.
     """

@@ -91,9 +91,9 @@ def _store(chunk: Sequence[tuple[int, QualityScore]], *, on_error: OnError, usin
         results = [result, write_undated()]
         filled = measurements([score.pattern_id for _, score in undated], using=using)
         failed = {one.position for one in result.failed}
-        # Of equal moments the table keeps the first one, and rather what it had: here the last one is kept.
-        given = [vars(score) for n, score in reversed(dated) if n not in failed]
-        remember([*given, *replaced.values(), *filled.values()], using=using)
+        # Of equal moments the table keeps what it had, else the first one; the history the first one it is given.
+        given = [vars(score) for n, score in dated if n not in failed]
+        remember([*filled.values(), *replaced.values(), *given], using=using)
     return UpsertResult.sum(results)
 
 

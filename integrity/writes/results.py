@@ -28,7 +28,7 @@ class UpsertResult:
     stale: tuple[Any, ...] = ()
     """Existing rows that are newer than what was given."""
     folded: tuple[Any, ...] = ()
-    """For each row whose key came again in the same batch and won there: the row that both mean."""
+    """For each row whose key came again in the same batch, and was written together with it: the row that both mean."""
     failed: tuple[FailedRow, ...] = ()
 
     @property

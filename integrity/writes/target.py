@@ -146,6 +146,7 @@ def make_plan(
     newer = column_of(fields[newer_wins]) if newer_wins else None
     if newer is not None and compared and newer not in compared:
         compared.append(newer)
+    kept = frozenset(map(column_of, shape.brought)) - {*compared} if update is not None else frozenset[str]()
     condition = target.condition
     return UpsertPlan(
         table=model._meta.db_table,
@@ -157,6 +158,7 @@ def make_plan(
         may_lack_key=_may_lack_key(target),
         compared=tuple(compared),
         coalesced=frozenset(column_of(fields[name]) for name in coalesce),
+        kept=kept,
         touched=tuple(map(column_of, shape.touched)),
         newer=newer,
         overwrite=condition_sql(overwrite, model=model, connection=connection, qualified=True) if overwrite else None,

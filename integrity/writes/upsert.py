@@ -39,7 +39,8 @@ def upsert(
     """Bring rows to a table, one for each key, however often and by however many callers at once.
 
     Rows are read and written in chunks; each chunk is a transaction of its own, written in key order, and run again
-    when it lost against another writer. Inside a caller's transaction all of it is part of that one.
+    when it lost against another writer. Inside a caller's transaction all of it is part of that one. The table gets
+    what it would get from the rows one after another.
 
     Args:
         model: whose table; ``auto_now`` and ``auto_now_add`` fields that no row brings are maintained, as in

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.text import Truncator
 
-from integrity.backends.upserts import insert_or_get
+from integrity.backends.insertion import insert_or_get
 from integrity.exceptions import IntegrityAppError
 from integrity.models import WorkflowExecution
 from integrity.models.fields import naive_utc_now

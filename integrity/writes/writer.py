@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db import DataError, IntegrityError, connections, transaction
 
 from integrity.backends import get_rows
+from integrity.backends.statements import Query
 from integrity.backends.upsertplan import Orphan, Outcome, UpsertPlan
 from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
@@ -20,6 +22,7 @@ from integrity.writes.target import Target, constraint_required
 from integrity.writes.values import Row, loader
 
 Numbered = tuple[int, Row]
+MOST_TURNS: Final = 16
 
 
 class RowsLost(IntegrityAppError):
@@ -95,24 +98,44 @@ class Writer:
         return _failed(position, row, typed)
 
     def _transaction(self, batch: Sequence[_Prepared]) -> Outcome:
-        upserts = get_upserts(using=self.using)
-        whole = not connections[self.using].in_atomic_block
         rows = get_rows(using=self.using)
+        # In a caller's transaction the rows that are pointed at may come later, unless a row is to be named.
+        with_parents = self.isolate or not connections[self.using].in_atomic_block
         with unsendable_as_data_error(), rows.writing(), transaction.atomic(using=self.using):
-            with upserts.source(self.plan, [one.values for one in batch]) as source:
-                for place in upserts.keyless(self.plan, source)[:1]:
-                    raise self._keyless(batch[place])
-                outcome = upserts.write(self.plan, source, count=len(batch))
-                # In a caller's transaction the rows that are pointed at may come later, unless a row is to be named.
-                if whole or self.isolate:
-                    for orphan in upserts.orphans(self.plan, source)[:1]:
-                        raise self._orphan(batch[orphan.position], orphan)
+            outcome = self._in_turns(batch, with_parents=with_parents)
             if outcome.total != len(batch):
                 raise RowsLost(
                     f"{self.plan.table}: {len(batch)} rows were given, the database accounts for {outcome.total}. "
                     "A trigger or rule of the table leaves rows out; nothing of this chunk was written."
                 )
         return outcome
+
+    def _in_turns(self, batch: Sequence[_Prepared], *, with_parents: bool) -> Outcome:
+        """Write rows, by halves where one key has so many that reading all rows for each of its turns is too slow."""
+        upserts = get_upserts(using=self.using)
+        with self._source(batch) as source:
+            for place in upserts.keyless(self.plan, source)[:1]:
+                raise self._keyless(batch[place])
+            turns = upserts.turns(self.plan, source, count=len(batch))
+            if len(turns) <= MOST_TURNS:
+                outcome = upserts.write(self.plan, source, turns=turns)
+                if with_parents:
+                    self._require_parents(batch, source)
+                return outcome
+        middle = len(batch) // 2
+        outcome = self._in_turns(batch[:middle], with_parents=False)
+        outcome.add(self._in_turns(batch[middle:], with_parents=False))
+        if with_parents:
+            with self._source(batch) as source:
+                self._require_parents(batch, source)
+        return outcome
+
+    def _source(self, batch: Sequence[_Prepared]) -> AbstractContextManager[Query]:
+        return get_upserts(using=self.using).source(self.plan, [one.values for one in batch])
+
+    def _require_parents(self, batch: Sequence[_Prepared], source: Query) -> None:
+        for orphan in get_upserts(using=self.using).orphans(self.plan, source)[:1]:
+            raise self._orphan(batch[orphan.position], orphan)
 
     def _rejected(self, position: int, row: Row, why: str) -> RowRejected:
         """Return the error that names a row by its place and, as far as it has one, its key."""

@@ -47,9 +47,9 @@ class PostgreSQLUpserts(Upserts):
 
     def winners(self, plan: UpsertPlan, source: Query) -> SQL:
         return compose(
-            "SELECT DISTINCT ON ({key}) {columns} FROM {source} AS s ORDER BY {key}, {newest_first}",
+            "SELECT DISTINCT ON ({key}) {folded} FROM {source} AS s ORDER BY {key}, {newest_first}",
             key=joined(", ", plan.key),
-            columns=columns(plan.columns),
+            folded=joined(", ", map(plan.folded, plan.columns)),
             source=source.sql,
             newest_first=plan.newest_first,
         )

@@ -42,12 +42,13 @@ class SQLiteUpserts(Upserts):
         return compose(
             """
             SELECT {columns} FROM (
-                SELECT s.*, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
+                SELECT {folded}, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
                 FROM {source} AS s
             ) AS w WHERE integrity_pos = 1 ORDER BY {key}
             """,
             key=joined(", ", plan.key),
             columns=columns(plan.columns),
+            folded=joined(", ", map(plan.folded, plan.columns)),
             source=source.sql,
             newest_first=plan.newest_first,
         )
