@@ -42,13 +42,30 @@ def refuse_late_keys(root: Stage, stages: Mapping[str, Stage], *, catalogue: Cat
         )
 
 
+def rows_that_wait(stages: Mapping[str, Stage], catalogue: Catalogue) -> frozenset[str]:
+    """Tables with rows that reference others which got another key, and whose every foreign key can wait.
+
+    They have to point back before those rows get their old key: ON UPDATE RESTRICT waits for nothing.
+    """
+    return frozenset(
+        stage.table
+        for stage, _ in _followers(stages)
+        if all(key.deferrable for key in catalogue.foreign_keys(stage.table))
+    )
+
+
 def _hasty(stages: Mapping[str, Stage], catalogue: Catalogue) -> Iterator[tuple[Stage, StagedReference]]:
-    """References by foreign keys that cannot wait, to tables whose rows get other keys; not to their own table."""
+    """References to rows that get another key by foreign keys that cannot wait."""
+    for stage, reference in _followers(stages):
+        keys = catalogue.foreign_keys(stage.table)
+        if any(is_declared_by(reference, key, catalogue) and not key.deferrable for key in keys):
+            yield stage, reference
+
+
+def _followers(stages: Mapping[str, Stage]) -> Iterator[tuple[Stage, StagedReference]]:
+    """References to tables whose rows get other keys; not to their own table."""
     for stage in stages.values():
         for reference in stage.plain:
             target = stages.get(reference.target_table)
-            if target in (None, stage) or not key_changes(target, reference.target_columns):
-                continue
-            keys = catalogue.foreign_keys(stage.table)
-            if any(is_declared_by(reference, key, catalogue) and not key.deferrable for key in keys):
+            if target not in (None, stage) and key_changes(target, reference.target_columns):
                 yield stage, reference

@@ -27,6 +27,8 @@ class Restorer:
     """The rule's own table first, then the tables that reference it, and those that reference them."""
     rows_first: frozenset[str]
     """Tables that reference themselves, whose rows must be there before anything points at them."""
+    before_keys: frozenset[str]
+    """Tables that reference rows which get their old key back, and must have let go of the other one by then."""
     checks: UndoChecks
     rows: Rows
 
@@ -40,8 +42,11 @@ class Restorer:
         done: Counter[str] = Counter()
         self._point_back([kept for kept in self.checks.fills if not kept.blocked], span)
         self.rows.defer_constraints()
+        for table in reversed(self.tables):
+            if table in self.before_keys:
+                done["repointed"] += self._point_back(self._changes_of(table), span)
         for table in self.tables:
-            changes = self._changes_of(table)
+            changes = [] if table in self.before_keys else self._changes_of(table)
             if table not in self.rows_first:
                 done["repointed"] += self._point_back(changes, span)
             for kept in self.checks.quarantines:

@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from integrity import conf
-from integrity.backends import get_rows
+from integrity.backends import get_catalogue, get_rows
 from integrity.backends.fault import headline, refuses_rows
 from integrity.backends.sql import SQL, compose, joined
 from integrity.dedupe import states
@@ -25,6 +25,7 @@ from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, kept_of
+from integrity.dedupe.latekeys import rows_that_wait
 from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
@@ -118,6 +119,7 @@ class _Undo:
             run=run.pk,
             tables=tuple(self.tables),
             rows_first=frozenset(s.table for s in stages if s.table in s.targets and not frees_keys(s, using=using)),
+            before_keys=rows_that_wait({s.table: s for s in stages if s.plain}, get_catalogue(using=using)),
             checks=self.checks,
             rows=self.rows,
         )

@@ -19,7 +19,7 @@ def stables(ponies: Database, how: str) -> None:
     ponies.execute(f"CREATE TABLE glass (id int PRIMARY KEY, stable bigint REFERENCES stable {how})")
 
 
-@pytest.mark.parametrize("how", [*AT_ONCE, "DEFERRABLE"])
+@pytest.mark.parametrize("how", [*AT_ONCE, "DEFERRABLE", "ON UPDATE RESTRICT DEFERRABLE"])
 def test_a_row_of_another_key_that_is_referenced(ponies: Database, merge: Merge, how: str) -> None:
     stables(ponies, how)
     twins()
@@ -29,7 +29,7 @@ def test_a_row_of_another_key_that_is_referenced(ponies: Database, merge: Merge,
 
     run = merge(model="ponies.Pony", fields=("name",))
 
-    if how == "DEFERRABLE" or ponies.vendor == "sqlite":  # where every foreign key can wait
+    if how.endswith("DEFERRABLE") or ponies.vendor == "sqlite":  # where every foreign key can wait
         assert run.refused == ()
         assert sorted((row["id"], row["stable"]) for row in rows_of("glass")) == [(1, 1), (2, None)]
     else:
