@@ -58,6 +58,10 @@ class Upserts(ABC):
         """Whether the same transaction may succeed when it is run again; ``key`` are the target's own columns."""
 
     @abstractmethod
+    def may_meet_its_own_row(self, error: BaseException) -> bool:
+        """Whether a key was refused for a row that another writer has just inserted, and that a second try may find."""
+
+    @abstractmethod
     def lacks_arbiter(self, error: BaseException) -> bool:
         """Whether a write failed because no unique index fits the plan's key."""
 

@@ -16,7 +16,7 @@ from integrity.backends.writing import get_upserts
 from integrity.exceptions import IntegrityAppError
 from integrity.writes.errors import ConstraintViolated, Violated, explain, typed, unsendable_as_data_error
 from integrity.writes.results import FailedRow, UpsertResult
-from integrity.writes.retry import retried
+from integrity.writes.retry import despite_rivals, retried
 from integrity.writes.rows import RowRejected, Shape, prepared
 from integrity.writes.target import Target, constraint_required
 from integrity.writes.values import Row, loader
@@ -79,7 +79,7 @@ class Writer:
     def _written(self, batch: Sequence[_Prepared]) -> UpsertResult:
         try:
             with constraint_required(table=self.plan.table, name=self.target.name, using=self.using):
-                outcome = retried(lambda: self._transaction(batch), using=self.using, key=self.target.key_columns)
+                outcome = retried(lambda: self._attempt(batch), using=self.using, key=self.target.key_columns)
         except (IntegrityError, DataError, RowRejected) as error:
             if self.isolate:
                 return self._bisected(batch, error)
@@ -96,6 +96,9 @@ class Writer:
         ((position, row),) = [(one.position, one.row) for one in batch]
         typed = explain(error, using=self.using) if isinstance(error, IntegrityError) else error
         return _failed(position, row, typed)
+
+    def _attempt(self, batch: Sequence[_Prepared]) -> Outcome:
+        return despite_rivals(lambda: self._transaction(batch), using=self.using)
 
     def _transaction(self, batch: Sequence[_Prepared]) -> Outcome:
         rows = get_rows(using=self.using)

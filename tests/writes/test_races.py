@@ -8,6 +8,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 from django.db import connection, connections, models, transaction
 
 from integrity.models import PatternQualityMetric
-from integrity.writes import UpsertResult, upsert
+from integrity.writes import DuplicateKey, UpsertResult, upsert
 from project.local import CHECKOUT
 from tests.databases import Database
 from tests.waiting import eventually
@@ -113,6 +116,39 @@ def test_a_writer_that_waited_for_another_sees_what_it_wrote(postgres_database: 
 
     assert len(results[0].stale) == 1
     assert book.objects.get().title == "newer"
+
+
+@pytest.mark.parametrize("within", [nullcontext, transaction.atomic], ids=["alone", "in a transaction"])
+def test_a_row_with_two_keys_that_another_writer_is_inserting_is_met(
+    postgres_database: Database, within: Callable[[], AbstractContextManager[None]]
+) -> None:
+    book = a_model_of_books(BY_ISBN)
+    row = {"id": 7, "isbn": "a", "title": "late"}
+    connections.close_all()
+
+    def late(_number: int) -> UpsertResult:
+        with within():
+            return upsert(model=book, rows=[row], constraint="one_isbn")
+
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        # The other writer's row is in the index of its primary key, and not yet in that of the target.
+        book.objects.create(id=7, isbn="to come")
+        result = thread.submit(race, late, [0])
+        _until_somebody_waits(postgres_database)
+        book.objects.update(isbn="a")
+
+    assert result.result()[0].counts["updated"] == 1
+    assert book.objects.values_list("id", "isbn", "title").get() == (7, "a", "late")
+
+
+def test_a_row_whose_other_key_is_anothers_is_refused(database: Database) -> None:
+    book = a_model_of_books(BY_ISBN)
+    book.objects.create(id=7, isbn="b")
+
+    with pytest.raises(DuplicateKey, match=r"book: id\b"):
+        upsert(model=book, rows=[{"id": 7, "isbn": "a"}], constraint="one_isbn")
+
+    assert book.objects.values_list("id", "isbn").get() == (7, "b")
 
 
 def _until_somebody_waits(database: Database) -> None:

@@ -130,6 +130,11 @@ class PostgreSQLUpserts(Upserts):
     def lacks_arbiter(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == _INVALID_COLUMN_REFERENCE
 
+    def may_meet_its_own_row(self, error: BaseException) -> bool:
+        # ON CONFLICT looks for the target's key first; a row whose insertion is under way may have an entry in the
+        # index of another key by then, and none yet in that of the target's.
+        return getattr(error.__cause__, "sqlstate", None) == _UNIQUE_VIOLATION
+
     def is_transient(self, error: BaseException, *, key: tuple[str, ...]) -> bool:
         # A duplicate of the target's own key is what ON CONFLICT is for: reported all the same, it comes from an
         # index on that key that is just being built or replaced.

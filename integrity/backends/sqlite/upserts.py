@@ -110,6 +110,9 @@ class SQLiteUpserts(Upserts):
     def lacks_arbiter(self, error: BaseException) -> bool:
         return str(error).startswith("ON CONFLICT clause does not match")  # its code says no more than "error"
 
+    def may_meet_its_own_row(self, error: BaseException) -> bool:
+        return False  # there is one writer at a time
+
     def is_transient(self, error: BaseException, *, key: tuple[str, ...]) -> bool:
         code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # the rest tells only why
