@@ -6,7 +6,7 @@ from django.apps.registry import Apps
 from django.db import transaction
 
 from integrity.backends import get_rows
-from integrity.backends.sql import columns, compose, numbered
+from integrity.backends.sql import SQL, columns, compose, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.abbreviation import abbreviate
 from integrity.dedupe.results import DuplicateCount
@@ -58,14 +58,16 @@ def count_groups(target: Target) -> DuplicateCount:
     return DuplicateCount(groups=groups, redundant=redundant)
 
 
-def stage_duplicates(target: Target, *, name: str, limit: int | None) -> Stage:
+def stage_duplicates(target: Target, *, name: str, limit: int | None, among: SQL | None) -> Stage:
     """Create the root stage of a plan: every row of every duplicate group (of the first ``limit`` groups).
+
+    ``among``, a query of primary keys, names the rows that are looked at; None: all.
 
     Raises:
         InvalidRule: a column of the key, or of the ordering, has a type without an order.
     """
     rows = get_rows(using=target.using)
     with types_allow(target.rule):
-        rows.stage_groups(name, target.groups(limit=limit))
+        rows.stage_groups(name, target.groups(limit=limit, among=among))
     rows.finish_stage(name, pk_count=len(target.pk))
     return Stage(name=name, table=target.table, pk=target.pk, columns=target.columns)

@@ -17,6 +17,7 @@ from integrity import conf
 from integrity.dedupe.books import book, require_books
 from integrity.dedupe.decision import decide
 from integrity.dedupe.finder import stage_duplicates
+from integrity.dedupe.leftovers import rows_left_by
 from integrity.dedupe.medoids import rank_medoids
 from integrity.dedupe.plans import discard_stale_plans, drop_stages, summarize_plan
 from integrity.dedupe.progress import Progress, Report, silent
@@ -34,32 +35,37 @@ def make_plan(
     apps: Apps,
     using: str,
     limit: int | None = None,
+    left_by: int | None = None,
     wording: Mapping[str, Any] = NOT_WORDED,
     report: Report = silent,
 ) -> PlanSummary:
     """Find the duplicates, decide about each row and each reference, and store the decision.
 
     Reads the rule's table once or twice and the referencing tables by the removed keys; writes nothing but the
-    plan. Takes no row locks. ``limit`` is the number of groups treated at most; ``wording``, plain JSON, is kept for
-    whoever has to find or build the rule again.
+    plan. Takes no row locks. ``limit`` is the number of groups treated at most; ``left_by`` is a run, whose refused
+    groups alone are planned, by their rows' primary keys and without reading the others. ``wording``, plain JSON, is
+    kept for whoever has to find or build the rule again.
 
     Raises:
+        UnknownRun: there is no run ``left_by``.
+        UnknownPlan: the plan of that run was purged, or is of another table.
         IntegrityAppError: the rule does not fit the database, or the database has no books.
     """
     target = resolve(rule, apps=apps, using=using)
     require_books(using=using)
+    among = None if left_by is None else rows_left_by(left_by, target, apps=apps)
     plans = book("DedupePlan", apps=apps, using=using)
     discard_stale_plans(apps=apps, using=using)
     plan = plans.create(rule=rule.name, model=rule.model, table=target.table, state="making", digest="")
     drop_stages(plan.pk, using=using)  # books from an older backup give a number for the second time
     report(Progress(step="finding duplicates"))
-    root = stage_duplicates(target, name=f"integrity_plan_{plan.pk}", limit=limit)
+    root = stage_duplicates(target, name=f"integrity_plan_{plan.pk}", limit=limit, among=among)
     rank_medoids(target, root)
     decision = decide(target, root, apps=apps, report=report)
     plans.filter(pk=plan.pk).update(
         state="planned",
         digest=decision.digest,
-        document={**decision.document, "wording": dict(wording), "limit": limit},
+        document={**decision.document, "wording": dict(wording), "limit": limit, "left_by": left_by},
         expires_at=Now() + conf.plan_expiry(),
     )
     summary = summarize_plan(plan.pk, apps=apps, using=using)

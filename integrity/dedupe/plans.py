@@ -64,8 +64,7 @@ def require_applicable(plan: Any, *, apps: Apps, using: str) -> None:
         raise UnknownPlan(f"Plan {plan.pk} was applied before{by}; a plan is applied once. Make a new one.")
     if not book("DedupePlan", apps=apps, using=using).filter(pk=plan.pk, expires_at__gte=Now()).exists():
         raise UnknownPlan(f"Plan {plan.pk} expired on {to_the_minute(plan.expires_at)}. Make a new one.")
-    if not has_stages(plan, using=using):
-        raise UnknownPlan(_gone(plan))
+    require_stages(plan, using=using)
     later = runs.filter(rule=plan.rule, table=plan.table, started_at__gt=plan.created_at).exclude(state="undone")
     if (run := later.order_by("pk").first()) is not None:
         raise UnknownPlan(
@@ -111,11 +110,17 @@ def has_stages(plan: Any, *, using: str) -> bool:
     return {root.name, refusals_of(root), *(s.name for s in stages)} <= get_catalogue(using=using).tables()
 
 
-def _gone(plan: Any) -> str:
-    return (
-        f"The side tables of plan {plan.pk} are not in this database: they were dropped, or a backup was restored "
-        "without them. Make a new plan."
-    )
+def require_stages(plan: Any, *, using: str) -> None:
+    """Check that a plan's side tables are there.
+
+    Raises:
+        UnknownPlan: they are not.
+    """
+    if not has_stages(plan, using=using):
+        raise UnknownPlan(
+            f"The side tables of plan {plan.pk} are not in this database: they were dropped, or a backup was restored "
+            "without them. Make a new plan."
+        )
 
 
 def list_plans(*, apps: Apps, using: str) -> tuple[PlanEntry, ...]:
@@ -148,8 +153,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
     """
     plan = load_plan(plan_id, apps=apps, using=using)
     require_digest(plan, digest, using=using)
-    if not has_stages(plan, using=using):
-        raise UnknownPlan(_gone(plan))
+    require_stages(plan, using=using)
     root, _ = stages_of(plan)
     return PlanSummary(
         id=plan.pk,
@@ -166,6 +170,7 @@ def summarize_plan(plan_id: int, *, apps: Apps, using: str, digest: str = "") ->
         filled=plan.document["filled"],
         by_hand=len(plan.document.get("survivors", {})),
         limit=plan.document.get("limit"),
+        left_by=plan.document.get("left_by"),
         wording=plan.document.get("wording", {}),
         state=plan.state,
         expires_at=plan.expires_at,

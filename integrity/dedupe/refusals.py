@@ -27,6 +27,9 @@ REASONS = {
 }
 """Reasons, by the word that is stored."""
 
+PASSING = frozenset(REASONS[word] for word in ("busy", "changed", "gone", "joined", "referenced"))
+"""Those that come from others who write at the same time: another plan may meet no such thing."""
+
 _NONE_YET = SQL(
     "SELECT CAST(NULL AS bigint) AS unit, CAST(NULL AS bigint) AS grp, CAST(NULL AS text) AS reason WHERE 1 = 0"
 )

@@ -101,6 +101,8 @@ class PlanSummary:
     """Groups whose survivor was named by a person."""
     limit: int | None
     """How many groups were asked for at most; None: all."""
+    left_by: int | None
+    """The run whose refused groups alone were asked for; None: those of the whole table."""
     state: str
     wording: Mapping[str, Any]
     """How the rule was asked for, as it was handed to ``make_plan``."""

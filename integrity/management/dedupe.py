@@ -58,6 +58,7 @@ class DedupeCommand(IntegrityCommand):
         add("--digest", default="", help="With --plan: go on only if this is the plan's digest.")
         add("--keep", choices=STRATEGIES, help="Which row survives, among complete ones. Default: the rule's own.")
         add("--limit", type=positive, metavar="N", help="Treat at most N duplicate groups.")
+        add("--left-by", type=int, metavar="RUN", help="Plan only the groups that this run refused, in a moment.")
         add("--build-indexes", action="store_true", help="Before applying, build indexes that references lack.")
         add("--no-input", action="store_true", help="Do not ask before rows are moved.")
         add_pacing(parser)
@@ -79,8 +80,8 @@ class DedupeCommand(IntegrityCommand):
         if self.rule_name not in ("", plan.rule):
             take = command_for(f"dedupe --plan {plan.id}", using=plan.database)
             raise failure(f"Plan {plan.id} is of rule {plan.rule}. Take it with: {take}")
-        if options["keep"] or options["limit"]:
-            raise failure(f"Plan {plan.id} is made already: --keep and --limit are for new plans.")
+        if options["keep"] or options["limit"] or options["left_by"]:
+            raise failure(f"Plan {plan.id} is made already: --keep, --limit and --left-by are for new plans.")
         return plan
 
     def _require_plan_for(self, name: str, options: dict[str, Any]) -> None:
@@ -95,6 +96,7 @@ class DedupeCommand(IntegrityCommand):
                 apps=apps,
                 using=options["database"],
                 limit=options["limit"],
+                left_by=options["left_by"],
                 wording=wording.to_json(),
                 report=report,
             )

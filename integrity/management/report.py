@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from integrity.dedupe.advice import command_for
+from integrity.dedupe.refusals import PASSING
 from integrity.dedupe.results import PlanSummary, ReferenceSummary, Refusal, RunSummary, UndoSummary
 from integrity.dedupe.states import RESUMABLE
 
@@ -25,13 +26,12 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     if plan.state != "planned":
         console.print(f"This plan was {plan.state}.")
     if not plan.groups:
-        console.print("No duplicates. Nothing to do.")
+        console.print(_nothing(plan))
         return
     by_hand = f"; in {plural(plan.by_hand, 'group')} chosen by hand" if plan.by_hand else ""
     console.print(f"The survivor of a group: {plan.keep}{by_hand}.\n")
     shown = table("what", "count", "", counts=(1,))
-    others = "; there may be more: only so many were asked for" if plan.groups == plan.limit else ""
-    shown.add_row("duplicate groups", f"{plan.groups:,}", f"rows that share a key{others}")
+    shown.add_row("duplicate groups", f"{plan.groups:,}", f"rows that share a key{_others(plan)}")
     going = "none goes" if plan.staying == plan.redundant else f"all but {plan.staying:,} go" if plan.staying else "go"
     shown.add_row("redundant rows", f"{plan.redundant:,}", f"{going} to quarantine; one row of each group stays")
     shown.add_row("  identical", f"{plan.identical:,}", "say the same as the survivor")
@@ -47,6 +47,18 @@ def print_plan(console: Console, plan: PlanSummary) -> None:
     for caveat in plan.caveats:
         console.print(f"Note: {caveat}.")
     _print_refusals(console, plan.refused)
+
+
+def _nothing(plan: PlanSummary) -> str:
+    if plan.left_by is None:
+        return "No duplicates. Nothing to do."
+    return f"Of the groups that run {plan.left_by} left, none has duplicates now. Others were not looked for."
+
+
+def _others(plan: PlanSummary) -> str:
+    if plan.left_by is not None:
+        return f"; others than run {plan.left_by} left were not looked for"
+    return "; there may be more: only so many were asked for" if plan.groups == plan.limit else ""
 
 
 def _conflict(plan: PlanSummary) -> str:
@@ -104,6 +116,9 @@ def print_run(console: Console, run: RunSummary) -> None:
         console.print(f"{plural(run.groups_left, 'duplicate group')} left in {run.table}.{again}")
     elif run.state == "finished" and not run.note:
         console.print("The table was not searched again; a unique constraint will prove that no duplicate is left.")
+    if run.state == "finished" and any(refusal.reason in PASSING for refusal in run.refused):
+        alone = command_for(f"dedupe --left-by {run.id}", using=run.database)
+        console.print(f"To plan what it refused by itself, in a moment: {alone}")
     if run.note:
         console.print(f"Note: {run.note}.")
     if run.state in RESUMABLE:

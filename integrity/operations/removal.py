@@ -21,12 +21,13 @@ from integrity.dedupe import (
     unfinished_run,
 )
 from integrity.dedupe.advice import command_for
-from integrity.dedupe.refusals import BY_DATABASE
+from integrity.dedupe.refusals import BY_DATABASE, PASSING
 from integrity.exceptions import IntegrityAppError
 
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
 _PACE = Pace(batch_time=timedelta(milliseconds=40))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
+_TRIES = 10  # at what a round leaves, by plans of it alone, which are applied before a busy row changes again
 _NAMED = 3  # duplicate groups, as examples
 
 
@@ -55,7 +56,27 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
         _tell(run, say)
         if run.clean:
             return
+        if run.refused and not _may_pass(run):
+            break
+        _remove_leftovers(run, rule, apps=apps, using=using, say=say)
     raise DuplicatesRemain(_remaining(rule, plan, run))
+
+
+def _remove_leftovers(run: RunSummary, rule: DedupeRule, *, apps: Apps, using: str, say: Callable[[str], None]) -> None:
+    for _ in range(_TRIES):
+        if not _may_pass(run):
+            return
+        plan = make_plan(rule, apps=apps, using=using, left_by=run.id)
+        if plan.groups == plan.refused_groups:
+            discard_plan(plan.id, apps=apps, using=using)
+            return
+        run = apply_plan(plan.id, rule, apps=apps, using=using, pace=_PACE, verify=False)
+        if run.removed:
+            _tell(run, say)
+
+
+def _may_pass(run: RunSummary) -> bool:
+    return any(refusal.reason in PASSING for refusal in run.refused)
 
 
 def refuse_duplicates(rule: DedupeRule, *, apps: Apps, using: str) -> None:

@@ -17,6 +17,8 @@ from integrity.dedupe import (
     list_runs,
     pause_run,
     revise_plan,
+    summarize_plan,
+    summarize_run,
 )
 from integrity.management.base import CLEAN, failure
 from integrity.management.books import print_books, print_group
@@ -28,7 +30,7 @@ from integrity.rules.wording import Wording
 
 _PLANNING: Final = (
     *WORDS,
-    *("keep", "limit", "plan", "digest", "exclude", "survivor", "apply", "build_indexes"),
+    *("keep", "limit", "left_by", "plan", "digest", "exclude", "survivor", "apply", "build_indexes"),
 )
 """Options that make, revise or apply a plan."""
 
@@ -90,9 +92,19 @@ class Command(DedupeCommand):
         super().run_from_argv(argv)
 
     def word(self, options: dict[str, Any]) -> Wording:
+        if options["left_by"] is not None:
+            return self._worded_for(options["left_by"], options)
         if not options["target"]:
             raise failure(f"Which rule, or which model? See plans and runs: {self.again('--list')}")
         return wording_of(options)
+
+    def _worded_for(self, run_id: int, options: dict[str, Any]) -> Wording:
+        """How the rule of a run was asked for."""
+        run = summarize_run(run_id, apps=apps, using=options["database"])
+        if any(options[name] for name in (*WORDS, "keep")):
+            raise failure(f"Run {run_id} says what its rule is ({run.rule}): leave the rule out.")
+        wording = summarize_plan(run.plan, apps=apps, using=options["database"]).wording
+        return Wording.from_json(wording) if wording else Wording(rule=run.rule)
 
     def run(self, **options: Any) -> int:
         self._require_consistent(options)

@@ -1,0 +1,36 @@
+"""What a run left: the groups that it refused, to be planned anew without searching the whole table.
+
+Where others write all the time, a row of a group may change between every plan of a large table and its application.
+A plan of the few groups that are left takes a moment, and is applied before that.
+"""
+
+from __future__ import annotations
+
+from django.apps.registry import Apps
+
+from integrity.backends.sql import SQL, columns, compose
+from integrity.dedupe.plans import UnknownPlan, load_plan, require_stages, stages_of
+from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.runs import load_run
+from integrity.dedupe.target import Target
+
+
+def rows_left_by(run_id: int, target: Target, *, apps: Apps) -> SQL:
+    """Return a query of the primary keys of the rows, as planned, of all groups that a run refused.
+
+    Raises:
+        UnknownRun: there is no such run.
+        UnknownPlan: its plan was purged or has lost its side tables, or is of another table.
+    """
+    run = load_run(run_id, apps=apps, using=target.using)
+    plan = load_plan(run.plan_id, apps=apps, using=target.using)
+    if plan.table != target.table:
+        raise UnknownPlan(f"Run {run_id} is on table {plan.table!r}, not on {target.table!r}.")
+    require_stages(plan, using=target.using)
+    root, _ = stages_of(plan)
+    return compose(
+        "SELECT {p} FROM {root} WHERE unit IN (SELECT unit FROM {refusals})",
+        p=columns(root.p),
+        root=root.name,
+        refusals=refusals_of(root),
+    )
