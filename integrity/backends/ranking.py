@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
@@ -22,6 +22,16 @@ class GroupQuery:
     """One for each ``o`` column: ``ASC``, ``DESC NULLS LAST``, ..."""
     nulls_distinct: bool
     limit: int | None = None
+
+    def among(self, keys: SQL, *, keyed: Query) -> GroupQuery:
+        """The same over the rows alone whose primary keys a query yields; ``keyed`` is all rows' ``p`` and ``k``."""
+
+        def narrowed(rows: Query) -> Query:
+            p = columns(numbered("p", self.pk_count))
+            narrow = "SELECT * FROM ({rows}) AS r WHERE ({p}) IN ({keys})"
+            return Query(sql=compose(narrow, rows=rows.sql, p=p, keys=keys), params=rows.params)
+
+        return replace(self, rows=narrowed(self.rows), keys=narrowed(keyed))
 
 
 def directed(query: GroupQuery) -> SQL:

@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from integrity.backends.rows import Rows
 from integrity.backends.sql import SQL, columns, compose, identifier, joined
 from integrity.backends.statements import Query
+from integrity.backends.upsertkeys import keyed, same_key
 from integrity.backends.upsertplan import POSITION, Orphan, Outcome, UpsertPlan
 
 
@@ -94,7 +95,7 @@ class Upserts(ABC):
         sizes = self.rows.fetch(
             compose(
                 "SELECT COUNT(*) FROM {keyed} AS s GROUP BY integrity_pos ORDER BY integrity_pos",
-                keyed=self.keyed(plan, source),
+                keyed=keyed(plan, source),
             ),
             source.params,
         )
@@ -149,9 +150,9 @@ class Upserts(ABC):
             compose(
                 "SELECT {pk} FROM {keyed} AS s JOIN {table} AS t ON {same}",
                 pk=columns(plan.pk, of="t"),
-                keyed=self.keyed(plan, source),
+                keyed=keyed(plan, source),
                 table=plan.table,
-                same=self.same_key(plan),
+                same=same_key(plan),
             ),
             source.params,
         )
@@ -212,41 +213,12 @@ class Upserts(ABC):
                 "SELECT {pk}, s.integrity_pos, {stale} FROM {keyed} AS s JOIN {table} AS t ON {same}",
                 pk=columns(plan.pk, of="t"),
                 stale=stale,
-                keyed=self.keyed(plan, source),
+                keyed=keyed(plan, source),
                 table=plan.table,
-                same=self.same_key(plan),
+                same=same_key(plan),
             ),
             source.params,
         )
-
-    def keyed(self, plan: UpsertPlan, source: Query) -> SQL:
-        """A sub-select of each row's key, clock and position among the rows of its key."""
-        return compose(
-            """
-            (SELECT {named_key}, {newer} AS integrity_newer,
-                    ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {newest_first}) AS integrity_pos
-             FROM {source} AS s)
-            """,
-            named_key=joined(
-                ", ", (f"{part} AS {identifier(name)}" for part, name in zip(plan.key, plan.k, strict=True))
-            ),
-            newer=SQL("NULL") if plan.newer is None else identifier(plan.newer),
-            key=joined(", ", plan.key),
-            newest_first=plan.newest_first,
-            source=source.sql,
-        )
-
-    def same_key(self, plan: UpsertPlan) -> SQL:
-        """Join condition of ``keyed`` rows ``s`` and the table's rows ``t``, which an index can serve."""
-        template = (
-            "{part} = s.{name}"
-            if plan.nulls_distinct
-            else "({part} = s.{name} OR ({part} IS NULL AND s.{name} IS NULL))"
-        )
-        tests = [compose(template, part=SQL(part), name=name) for part, name in zip(plan.key, plan.k, strict=True)]
-        if plan.condition is not None:
-            tests.append(SQL(f"({plan.condition})"))
-        return joined(" AND ", tests)
 
 
 def _is_key(column: str, plan: UpsertPlan) -> bool:

@@ -68,6 +68,7 @@ def stage_duplicates(target: Target, *, name: str, limit: int | None, among: SQL
     """
     rows = get_rows(using=target.using)
     with types_allow(target.rule):
-        rows.stage_groups(name, target.groups(limit=limit, among=among))
+        query = target.groups(limit=limit)
+        rows.stage_groups(name, query if among is None else query.among(among, keyed=target.keyed_rows()))
     rows.finish_stage(name, pk_count=len(target.pk))
     return Stage(name=name, table=target.table, pk=target.pk, columns=target.columns)

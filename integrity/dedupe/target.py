@@ -13,7 +13,7 @@ from django.db.models.expressions import Expression, OrderBy
 
 from integrity.backends import Catalogue, RememberedCatalogue, get_catalogue
 from integrity.backends.ranking import GroupQuery
-from integrity.backends.sql import SQL, columns, compose, identifier, joined, numbered
+from integrity.backends.sql import SQL, compose, identifier, joined, numbered
 from integrity.backends.statements import Query
 from integrity.dedupe.advice import command_for
 from integrity.dedupe.expressions import Fingerprint, ReferenceCount, System
@@ -88,11 +88,8 @@ class Target:
             return None
         return rows if rows != self._select(every, self._pk_and_key()) else None
 
-    def groups(self, *, limit: int | None = None, among: SQL | None = None) -> GroupQuery:
-        """All that ``Rows.stage_groups`` needs to find, number and order the duplicate groups.
-
-        ``among``, a query of primary keys, names the rows that are looked at; None: all.
-        """
+    def groups(self, *, limit: int | None = None) -> GroupQuery:
+        """All that ``Rows.stage_groups`` needs to find, number and order the duplicate groups."""
         orders = self.orderings
         tier = Case(
             *(When(condition, then=Value(n)) for n, condition in enumerate(self.rule.complete)),
@@ -109,8 +106,8 @@ class Target:
             "version": System(lambda rows, alias: rows.version(alias)),
         }
         return GroupQuery(
-            rows=self._among(among, self._select(self._base(), expressions)),
-            keys=self.keys() if among is None else self._among(among, self.keyed_rows()),
+            rows=self._select(self._base(), expressions),
+            keys=self.keys(),
             pk_count=len(self.pk),
             key_count=len(self.key.expressions),
             directions=("ASC", *map(_direction, orders)),
@@ -137,15 +134,6 @@ class Target:
         # Django need not know the type of what a constraint is on, but asks for that of what is selected.
         parts = (e if isinstance(e, F) else ExpressionWrapper(e, output_field=Field()) for e in self.key.expressions)
         return {f"k{n}": part for n, part in enumerate(parts, 1)}
-
-    def _among(self, among: SQL | None, rows: Query) -> Query:
-        if among is None:
-            return rows
-        p = columns(numbered("p", len(self.pk)))
-        return Query(
-            sql=compose("SELECT * FROM ({rows}) AS r WHERE ({p}) IN ({among})", rows=rows.sql, p=p, among=among),
-            params=rows.params,
-        )
 
     def _base(self) -> QuerySet[Any]:
         # A base manager may hide rows too (Meta.base_manager_name).
