@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from django.apps.registry import Apps
 
@@ -15,6 +16,9 @@ from integrity.dedupe.references import Reference, references_to
 from integrity.dedupe.rule import SoftReference
 from integrity.dedupe.stages import Stage
 from integrity.dedupe.target import Target
+
+_MANY: Final = 3000
+"""Rows that 100 ms are enough for, roughly: 20 to 40 us for each."""
 
 
 def caveats(target: Target, root: Stage, *, apps: Apps) -> Iterator[str]:
@@ -30,6 +34,25 @@ def caveats(target: Target, root: Stage, *, apps: Apps) -> Iterator[str]:
             f"{reference} names {count} of the rows that go by content type and id, and is no generic foreign key: it "
             "stays as it is, unless a rule declares it (SoftReference with content_type)"
         )
+
+
+def large_groups(root: Stage, stages: Sequence[Stage], *, largest: int, using: str) -> Iterator[str]:
+    """Yield what takes longer than a batch may, since a group is treated in one transaction or not at all.
+
+    ``largest`` is the number of rows of the largest group of which rows go.
+    """
+    for table, most in ((root.table, largest), *((stage.table, _most(stage, using)) for stage in stages)):
+        if most > _MANY:
+            yield (
+                f"One group has {most:,} rows of {table}, and is treated in one transaction: whoever writes to one of "
+                "them meanwhile waits until it is through"
+            )
+
+
+def _most(stage: Stage, using: str) -> int:
+    """How many rows of a stage belong together at most."""
+    counted = "SELECT COALESCE(MAX(n), 0) FROM (SELECT COUNT(*) AS n FROM {stage} GROUP BY unit) AS u"
+    return int(get_rows(using=using).value(compose(counted, stage=stage.name)))
 
 
 def _hidden_survivors(target: Target, root: Stage) -> int:

@@ -12,7 +12,7 @@ from django.apps.registry import Apps
 
 from integrity.backends import get_rows
 from integrity.backends.sql import SQL, compose
-from integrity.dedupe.caveats import caveats
+from integrity.dedupe.caveats import caveats, large_groups
 from integrity.dedupe.conflicts import apply_conflict_policy
 from integrity.dedupe.couplings import couple
 from integrity.dedupe.fills import stage_fills
@@ -50,15 +50,19 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     fills = stage_fills(target, root, name=f"{root.name}_fill")
     stages = (*stages, fills) if fills else stages
     report(Progress(step="summing up"))
+    counted = count(target, root, stages)
     return Decision(
         document={
             "key": list(target.key.parts),
             "keep": target.why,
             "root": root.to_json(),
             "stages": [stage.to_json() for stage in stages],
-            **count(target, root, stages),
+            **counted,
             "triggers": _triggers(target, (root, *stages)),
-            "caveats": list(caveats(target, root, apps=apps)),
+            "caveats": [
+                *large_groups(root, stages, largest=counted["counts"]["largest"], using=using),
+                *caveats(target, root, apps=apps),
+            ],
             "indexed_key": _indexed_key(target),
         },
         digest=digest_of(target, (root, *stages)),
@@ -105,12 +109,13 @@ def forget_decision(root: Stage, stages: tuple[Stage, ...], *, using: str) -> No
 
 def _counts(target: Target, root: Stage) -> dict[str, Any]:
     rows = get_rows(using=target.using)
-    counted = "SELECT kind, action = 'remove' AND NOT {refused}, COUNT(*) FROM {root} GROUP BY 1, 2"
+    counted = "SELECT kind, action = 'remove' AND NOT {refused}, COUNT(*), MAX(members) FROM {root} GROUP BY 1, 2"
     by_kind: Counter[str] = Counter()
-    going = 0
-    for kind, goes, count in rows.fetch(compose(counted, refused=_refused(root), root=root.name)):
+    going, largest = 0, 0
+    for kind, goes, count, members in rows.fetch(compose(counted, refused=_refused(root), root=root.name)):
         by_kind[kind] += count
-        going += count if goes else 0
+        if goes:
+            going, largest = going + count, max(largest, members)
     vector = target.rule.vector
     column = target.model._meta.get_field(vector).column if vector else None
     groups = by_kind.pop("survivor", 0)
@@ -120,6 +125,7 @@ def _counts(target: Target, root: Stage) -> dict[str, Any]:
         "redundant": redundant,
         **{kind: by_kind[kind] for kind in ("identical", "incomplete", "conflicting")},
         "staying": redundant - going,
+        "largest": largest,
         "max_distance": largest_distance(root, column=column, using=target.using) if column else None,
     }
 

@@ -89,6 +89,8 @@ class PlanSummary:
     max_distance: float | None
     staying: int = 0
     """Redundant rows that stay: the rule's conflict policy lets them, or their group is refused."""
+    largest: int = 0
+    """Rows of the largest group of which rows go; 0 in plans of an earlier version."""
     filled: int
     """Survivors that get another value in some field, from the rows of their group."""
     references: tuple[ReferenceSummary, ...]

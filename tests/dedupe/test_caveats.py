@@ -11,8 +11,9 @@ from django.db.models import Manager, Q
 
 from integrity.dedupe import DedupeRule, SoftReference, make_plan
 from tests.databases import Database
-from tests.ponies.models import Pony, Toy, Visit
+from tests.ponies.models import Pony, SecretNote, Toy, Visit
 
+MANY = "integrity.dedupe.caveats._MANY"
 HIDES = "In 1 of the groups ponies.Pony.objects hides the row that stays, and not all that go"
 
 
@@ -67,3 +68,26 @@ def test_a_row_that_goes_and_is_named_beside_a_content_type_is_told(ponies: Data
     assert caveat.startswith("ponies_visit.object_id names 1 of the rows that go by content type and id")
     visits = SoftReference(source="ponies.Visit", field="object_id", content_type="content_type")
     assert caveats(soft_references=(visits,)) == ()
+
+
+def test_a_group_that_takes_longer_than_a_batch_may_is_told(ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, second, _ = make(False, False, False)
+    for n in range(4):
+        SecretNote.objects.create(pony=second, text=f"note {n}")
+    monkeypatch.setattr(MANY, 2)
+
+    said = caveats()
+
+    assert [caveat.partition(",")[0] for caveat in said] == [
+        "One group has 3 rows of ponies_pony",
+        "One group has 4 rows of ponies_secretnote",
+    ]
+    monkeypatch.setattr(MANY, 4)
+    assert caveats() == ()
+
+
+def test_a_large_group_that_stays_is_not(ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(False, False, False)
+    monkeypatch.setattr(MANY, 2)
+
+    assert caveats(conflict="refuse") == ()
