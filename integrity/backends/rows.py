@@ -156,6 +156,12 @@ class Rows(Statements):
         """
         return False
 
+    def hold_rows(self, *, table: str, pk: Sequence[str], keys: SQL) -> None:
+        """Lock rows, by a query of their primary keys and in the order of those, until the transaction ends.
+
+        Where there is one writer at a time, who writes holds them all.
+        """
+
     @abstractmethod
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]

@@ -30,6 +30,7 @@ from integrity.dedupe.keep import (
     UnknownKeep,
 )
 from integrity.dedupe.lanes import OneConnection
+from integrity.dedupe.leftovers import holding_leftovers
 from integrity.dedupe.plan import make_plan
 from integrity.dedupe.plans import (
     PlanChanged,
@@ -118,6 +119,7 @@ __all__ = [
     "copy_removed",
     "count_duplicates",
     "discard_plan",
+    "holding_leftovers",
     "inspect_group",
     "inspect_planned_group",
     "largest_groups",

@@ -1,18 +1,29 @@
 """What a run left: the groups that it refused, to be planned anew without searching the whole table.
 
 Where others write all the time, a row of a group may change between every plan of a large table and its application.
-A plan of the few groups that are left takes a moment, and is applied before that.
+A plan of the few groups that are left takes a moment, and is applied before that; or all of it is done while their
+rows are held.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
 from django.apps.registry import Apps
 
+from integrity.backends import get_rows
 from integrity.backends.sql import SQL, columns, compose
 from integrity.dedupe.plans import UnknownPlan, load_plan, require_stages, stages_of
 from integrity.dedupe.refusals import refusals_of
+from integrity.dedupe.rule import DedupeRule
 from integrity.dedupe.runs import load_run
-from integrity.dedupe.target import Target
+from integrity.dedupe.target import Target, resolve
+
+_LONGEST: Final = timedelta(milliseconds=250)
+"""For each statement while rows are held that others want to write to."""
 
 
 def rows_left_by(run_id: int, target: Target, *, apps: Apps) -> SQL:
@@ -34,3 +45,21 @@ def rows_left_by(run_id: int, target: Target, *, apps: Apps) -> SQL:
         root=root.name,
         refusals=refusals_of(root),
     )
+
+
+@contextmanager
+def holding_leftovers(run_id: int, rule: DedupeRule, *, apps: Apps, using: str) -> Iterator[None]:
+    """Hold the rows of all groups that a run refused, in one transaction, so that nobody else changes them.
+
+    To be used for a few groups: whoever writes to one of them waits until they are planned and that plan is applied.
+    No statement of this waits, or takes, longer than 250 ms (PostgreSQL).
+
+    Raises:
+        UnknownRun, UnknownPlan: see ``rows_left_by``.
+        OperationalError: somebody else holds a row, or something takes too long.
+    """
+    target, rows = resolve(rule, apps=apps, using=using), get_rows(using=using)
+    left = rows_left_by(run_id, target, apps=apps)
+    with rows.batch(lock_timeout=_LONGEST, limit=_LONGEST):
+        rows.hold_rows(table=target.table, pk=target.pk, keys=left)
+        yield

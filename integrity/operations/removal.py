@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from django.apps.registry import Apps
+from django.db import DatabaseError
 
 from integrity.dedupe import (
     DedupeRule,
@@ -15,6 +17,7 @@ from integrity.dedupe import (
     apply_plan,
     count_duplicates,
     discard_plan,
+    holding_leftovers,
     largest_groups,
     make_plan,
     resume_run,
@@ -27,7 +30,8 @@ from integrity.exceptions import IntegrityAppError
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
 _PACE = Pace(batch_time=timedelta(milliseconds=40))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
-_TRIES = 10  # at what a round leaves, by plans of it alone, which are applied before a busy row changes again
+_TRIES = 5  # at what a round leaves, by plans of it alone, which are applied before a busy row changes again
+_FEW = 10  # groups whose rows may be held while they are planned: 0.2 s, which their writers wait
 _NAMED = 3  # duplicate groups, as examples
 
 
@@ -63,16 +67,36 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
 
 
 def _remove_leftovers(run: RunSummary, rule: DedupeRule, *, apps: Apps, using: str, say: Callable[[str], None]) -> None:
+    """Try again what may pass; at last, if it is little, with its rows held."""
     for _ in range(_TRIES):
         if not _may_pass(run):
             return
-        plan = make_plan(rule, apps=apps, using=using, left_by=run.id)
-        if plan.groups == plan.refused_groups:
-            discard_plan(plan.id, apps=apps, using=using)
+        again = _again(run, rule, apps=apps, using=using)
+        if again is None:
             return
-        run = apply_plan(plan.id, rule, apps=apps, using=using, pace=_PACE, verify=False)
-        if run.removed:
-            _tell(run, say)
+        _tell_removed(again, say)
+        run = again
+    if not _may_pass(run) or sum(refusal.groups for refusal in run.refused) > _FEW:
+        return
+    # Whatever stands against it, the next round of the whole table says so.
+    with suppress(DatabaseError, IntegrityAppError):
+        with holding_leftovers(run.id, rule, apps=apps, using=using):
+            again = _again(run, rule, apps=apps, using=using)
+        _tell_removed(again, say)
+
+
+def _again(run: RunSummary, rule: DedupeRule, *, apps: Apps, using: str) -> RunSummary | None:
+    """Plan and apply what a run left; None where there is nothing that could be done."""
+    plan = make_plan(rule, apps=apps, using=using, left_by=run.id)
+    if plan.groups == plan.refused_groups:
+        discard_plan(plan.id, apps=apps, using=using)
+        return None
+    return apply_plan(plan.id, rule, apps=apps, using=using, pace=_PACE, verify=False)
+
+
+def _tell_removed(run: RunSummary | None, say: Callable[[str], None]) -> None:
+    if run is not None and run.removed:
+        _tell(run, say)
 
 
 def _may_pass(run: RunSummary) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 
 from integrity.models import DedupePlan
@@ -37,6 +39,43 @@ def test_the_groups_that_are_left_are_planned_by_themselves(touched: list[int]) 
     add().forwards()
 
     assert (ids(), len(touched), names()) == ([*range(20)], 1, ["one_per_shelf"])
+    assert_nothing_left_behind()
+
+
+@pytest.fixture
+def hot(postgres_database: Database) -> Iterator[list[int]]:
+    """Book 0 changes after each plan whatsoever; the plans during which it could not be changed."""
+    held: list[int] = []
+
+    def touch(plan: int, **_: Any) -> None:
+        with closing(psycopg.connect(postgres_database.url, autocommit=True)) as other:
+            other.execute("SET lock_timeout = '50ms'")
+            try:
+                other.execute("UPDATE book SET title = title || '.' WHERE id = 0")
+            except psycopg.errors.LockNotAvailable:
+                held.append(plan)
+
+    make_table()
+    some_books(20, duplicates=3)
+    plan_made.connect(touch)
+    yield held
+    plan_made.disconnect(touch)
+
+
+def test_a_row_that_changes_whenever_it_can_is_held_at_last(hot: list[int]) -> None:
+    add().forwards()
+
+    assert (ids(), len(hot), names()) == ([*range(20)], 1, ["one_per_shelf"])
+    assert_nothing_left_behind()
+
+
+def test_many_rows_that_change_are_not_held(hot: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("integrity.operations.removal._FEW", 0)
+
+    with pytest.raises(OperationRefused, match="such as that of 0: a row was changed"):
+        add().forwards()
+
+    assert hot == []
     assert_nothing_left_behind()
 
 

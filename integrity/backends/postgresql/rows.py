@@ -125,6 +125,10 @@ class PostgreSQLRows(PostgreSQLGroups):
         locking = lock_where_staged(table=table, stage=stage, pk=pk, refusals=refusals)
         return bool(self.value(locking, (*span, *span, *span)))
 
+    def hold_rows(self, *, table: str, pk: Sequence[str], keys: SQL) -> None:
+        hold = "SELECT 1 FROM {table} AS t WHERE ({pk}) IN ({keys}) ORDER BY {pk} FOR UPDATE OF t"
+        self.execute(compose(hold, table=table, pk=columns(pk, of="t"), keys=keys))
+
     def lock_and_compare(
         self, *, table: str, stage: str, pk: Sequence[str], changed: SQL, refusals: str, span: tuple[int, int]
     ) -> None:
