@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
-from integrity.models import DedupePlan
+from integrity.dedupe.batches import Work
+from integrity.models import DedupePlan, DedupeRun
 from integrity.operations import OperationRefused
 from integrity.signals import plan_made
 from tests.databases import Database
 from tests.operations.books import ids, make_table, some_books
 from tests.operations.test_unique import add, assert_nothing_left_behind, names
 
+TOUCH = "UPDATE book SET title = title || '.' WHERE id = 0"
+
+
+@contextmanager
+def after_each_plan(act: Callable[[int], None]) -> Iterator[None]:
+    """Call ``act`` with the number of every plan, once it is made."""
+
+    def receive(plan: int, **_: Any) -> None:
+        act(plan)
+
+    plan_made.connect(receive)
+    try:
+        yield
+    finally:
+        plan_made.disconnect(receive)
+
 
 @pytest.fixture
-def touched(postgres_database: Database) -> Iterator[list[int]]:
-    """Book 0, which has a twin, changes after each plan of the whole table; the plans of less."""
-    small: list[int] = []
-
-    def touch(plan: int, **_: Any) -> None:
-        if DedupePlan.objects.get(pk=plan).document.get("left_by") is None:
-            postgres_database.execute("UPDATE book SET title = title || '.' WHERE id = 0")
-        else:
-            small.append(plan)
-
+def books(postgres_database: Database) -> Database:
+    """20 books; 0, 1 and 2 have a twin each."""
     make_table()
     some_books(20, duplicates=3)
-    plan_made.connect(touch)
-    yield small
-    plan_made.disconnect(touch)
-
-
-def test_the_groups_that_are_left_are_planned_by_themselves(touched: list[int]) -> None:
-    add().forwards()
-
-    assert (ids(), len(touched), names()) == ([*range(20)], 1, ["one_per_shelf"])
-    assert_nothing_left_behind()
+    return postgres_database
 
 
 @pytest.fixture
-def hot(postgres_database: Database) -> Iterator[list[int]]:
+def hot(books: Database) -> Iterator[list[int]]:
     """Book 0 changes after each plan whatsoever; the plans during which it could not be changed."""
     held: list[int] = []
 
-    def touch(plan: int, **_: Any) -> None:
-        with closing(psycopg.connect(postgres_database.url, autocommit=True)) as other:
+    def touch(plan: int) -> None:
+        with closing(psycopg.connect(books.url, autocommit=True)) as other:
             other.execute("SET lock_timeout = '50ms'")
             try:
-                other.execute("UPDATE book SET title = title || '.' WHERE id = 0")
+                other.execute(TOUCH)
             except psycopg.errors.LockNotAvailable:
                 held.append(plan)
 
-    make_table()
-    some_books(20, duplicates=3)
-    plan_made.connect(touch)
-    yield held
-    plan_made.disconnect(touch)
+    with after_each_plan(touch):
+        yield held
+
+
+def test_the_groups_that_are_left_are_planned_by_themselves(books: Database) -> None:
+    small: list[int] = []
+
+    def touch(plan: int) -> None:
+        if DedupePlan.objects.get(pk=plan).document["left_by"] is None:
+            books.execute(TOUCH)
+        else:
+            small.append(plan)
+
+    with after_each_plan(touch):
+        add().forwards()
+
+    assert (ids(), len(small), names()) == ([*range(20)], 1, ["one_per_shelf"])
+    assert_nothing_left_behind()
 
 
 def test_a_row_that_changes_whenever_it_can_is_held_at_last(hot: list[int]) -> None:
@@ -69,6 +83,7 @@ def test_a_row_that_changes_whenever_it_can_is_held_at_last(hot: list[int]) -> N
     assert_nothing_left_behind()
 
 
+@pytest.mark.slow
 def test_many_rows_that_change_are_not_held(hot: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("integrity.operations.removal._FEW", 0)
 
@@ -79,20 +94,30 @@ def test_many_rows_that_change_are_not_held(hot: list[int], monkeypatch: pytest.
     assert_nothing_left_behind()
 
 
-def test_what_no_plan_will_ever_cure_is_not_tried_again(postgres_database: Database) -> None:
-    make_table()
-    some_books(20, duplicates=3)
-    postgres_database.execute(
-        "CREATE TABLE page (id integer PRIMARY KEY, book integer REFERENCES book (id) CHECK (book = 20))"
-    )
-    postgres_database.execute("INSERT INTO page VALUES (1, 20)")
+@pytest.mark.slow
+def test_what_takes_too_long_while_rows_are_held_lets_go_of_them(
+    hot: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(work: Work) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(CASE current_setting('statement_timeout') WHEN '0' THEN 0 ELSE 9 END)")
+
+    monkeypatch.setattr("integrity.dedupe.runner.refuse_joined_once", slow)
+
+    with pytest.raises(OperationRefused, match="such as that of 0: a row was changed"):
+        add().forwards()
+
+    assert len(hot) == 5  # a round each
+    assert {run.state for run in DedupeRun.objects.all()} == {"finished"}
+    assert_nothing_left_behind()
+
+
+def test_what_no_plan_will_ever_cure_is_not_tried_again(books: Database) -> None:
+    books.execute("CREATE TABLE page (id integer PRIMARY KEY, book integer REFERENCES book (id) CHECK (book = 20))")
+    books.execute("INSERT INTO page VALUES (1, 20)")
     plans: list[int] = []
 
-    def count(plan: int, **_: Any) -> None:
-        plans.append(plan)
-
-    plan_made.connect(count)
-    with pytest.raises(OperationRefused, match="1 duplicate groups of one_per_shelf remain"):
+    with after_each_plan(plans.append), pytest.raises(OperationRefused, match="1 duplicate groups of one_per_shelf"):
         add().forwards()
 
     assert (len(plans), 20 in ids()) == (1, True)
