@@ -51,7 +51,7 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
     unfinished = unfinished_run(rule, apps=apps, using=using)
     if unfinished is not None:
         _tell(resume_run(unfinished, rule, apps=apps, using=using, pace=_PACE), say)
-    for _ in range(_ROUNDS):
+    for number in range(1, _ROUNDS + 1):
         plan = make_plan(rule, apps=apps, using=using)
         if plan.groups == 0 and not plan.refused:
             discard_plan(plan.id, apps=apps, using=using)
@@ -60,7 +60,9 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
         _tell(run, say)
         if run.clean:
             return
-        if run.refused and not _may_pass(run):
+        # What went in this round may have stood in the way of what was refused in it.
+        hopeless = bool(run.refused) and not run.removed and not _may_pass(run)
+        if hopeless or number == _ROUNDS:
             break
         _remove_leftovers(run, rule, apps=apps, using=using, say=say)
     raise DuplicatesRemain(_remaining(rule, plan, run))

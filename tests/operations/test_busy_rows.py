@@ -107,12 +107,12 @@ def test_what_takes_too_long_while_rows_are_held_lets_go_of_them(
     with pytest.raises(OperationRefused, match="such as that of 0: a row was changed"):
         add().forwards()
 
-    assert len(hot) == 5  # a round each
+    assert len(hot) == 4  # one between two rounds
     assert {run.state for run in DedupeRun.objects.all()} == {"finished"}
     assert_nothing_left_behind()
 
 
-def test_what_no_plan_will_ever_cure_is_not_tried_again(books: Database) -> None:
+def test_where_a_round_removes_nothing_and_nothing_will_pass_no_other_follows(books: Database) -> None:
     books.execute("CREATE TABLE page (id integer PRIMARY KEY, book integer REFERENCES book (id) CHECK (book = 20))")
     books.execute("INSERT INTO page VALUES (1, 20)")
     plans: list[int] = []
@@ -120,5 +120,5 @@ def test_what_no_plan_will_ever_cure_is_not_tried_again(books: Database) -> None
     with after_each_plan(plans.append), pytest.raises(OperationRefused, match="1 duplicate groups of one_per_shelf"):
         add().forwards()
 
-    assert (len(plans), 20 in ids()) == (1, True)
+    assert (len(plans), ids()) == (2, [*range(21)])  # the first removed what it could
     assert_nothing_left_behind()
