@@ -13,6 +13,7 @@ from integrity.backends.sql import compose, numbered, on
 from integrity.dedupe.generickeys import can_hold, undeclared_keys_of_models
 from integrity.dedupe.pointing import points_at
 from integrity.dedupe.references import Reference, references_to
+from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.rule import SoftReference
 from integrity.dedupe.stages import Stage
 from integrity.dedupe.target import Target
@@ -41,7 +42,7 @@ def large_groups(root: Stage, stages: Sequence[Stage], *, largest: int, using: s
 
     ``largest`` is the number of rows of the largest group of which rows go.
     """
-    for table, most in ((root.table, largest), *((stage.table, _most(stage, using)) for stage in stages)):
+    for table, most in ((root.table, largest), *((stage.table, _most(root, stage, using)) for stage in stages)):
         if most > _MANY:
             yield (
                 f"One group has {most:,} rows of {table}, and is treated in one transaction: whoever writes to one of "
@@ -49,10 +50,13 @@ def large_groups(root: Stage, stages: Sequence[Stage], *, largest: int, using: s
             )
 
 
-def _most(stage: Stage, using: str) -> int:
-    """How many rows of a stage belong together at most."""
-    counted = "SELECT COALESCE(MAX(n), 0) FROM (SELECT COUNT(*) AS n FROM {stage} GROUP BY unit) AS u"
-    return int(get_rows(using=using).value(compose(counted, stage=stage.name)))
+def _most(root: Stage, stage: Stage, using: str) -> int:
+    """How many rows of a stage belong together at most, where they are not of a refused group."""
+    counted = (
+        "SELECT COALESCE(MAX(n), 0) FROM (SELECT COUNT(*) AS n FROM {stage} "
+        "WHERE unit NOT IN (SELECT unit FROM {refusals}) GROUP BY unit) AS u"
+    )
+    return int(get_rows(using=using).value(compose(counted, stage=stage.name, refusals=refusals_of(root))))
 
 
 def _hidden_survivors(target: Target, root: Stage) -> int:
