@@ -2,7 +2,8 @@
 
 The engine stages its decisions in side tables. A *stage* is such a table for one table of the owner's, with
 
-    grp, unit       the duplicate group, and the smallest group that must be treated together with it
+    grp, unit       the duplicate group, and the smallest group that must be treated together with it; rows that go
+                    one by one have a unit of their own, beyond the last group's number
     pos             the row's place in its group, from 1
     action          'keep', 'remove', 'repoint', or 'stay' (redundant, but not to be removed)
     p1..pn          the row's primary key, in the table's own types
@@ -45,6 +46,9 @@ class Rows(Statements):
 
     many_writers = True
     """Whether transactions that write different rows get on beside each other."""
+
+    sharing = SQL("")
+    """Clause that locks rows ``t``, which others may lock likewise, and passes over those that are held."""
 
     folds_names = False
     """Whether a column is found by its name in any case."""

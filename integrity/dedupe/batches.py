@@ -13,15 +13,15 @@ from django.db import DatabaseError, OperationalError
 from django.db.models.functions import Now
 
 from integrity.backends.fault import headline, ran_too_long, refuses_rows
-from integrity.backends.sql import compose
+from integrity.backends.sql import SQL, compose
 from integrity.dedupe import states
 from integrity.dedupe.drift import SchemaWatch
 from integrity.dedupe.progress import Progress, Report
-from integrity.dedupe.rechecks import Span
 from integrity.dedupe.refusals import BY_DATABASE
 from integrity.dedupe.resolver import Resolver
 from integrity.dedupe.results import RunSummary
 from integrity.dedupe.sizes import BatchSize
+from integrity.dedupe.spans import Span, spans_of
 from integrity.dedupe.target import Target
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.dedupe.turns import T, in_turn
@@ -136,17 +136,23 @@ def advance(work: Work, run: Any, span: Span, done: Counter[str]) -> None:
 
 
 def _leave_out(work: Work, cursor: int, why: str) -> int:
-    """Pass over the unit after the cursor, which the database refuses; return the cursor after."""
+    """Pass over the unit after the cursor, which the database refuses; return the cursor after.
+
+    Where it is a row of a group that goes row by row, the rest of the group is refused with it.
+    """
     run = locked_run(work)
     if run.cursor != cursor:
         return int(run.cursor)  # another process at this run had its turn: it may be another unit that was refused
     work.resolver.rows.execute(
         compose(
-            "INSERT INTO {refusals} (unit, grp, reason) SELECT DISTINCT unit, grp, %s FROM {root} WHERE unit = %s",
+            """
+            INSERT INTO {refusals} (unit, grp, reason) SELECT DISTINCT unit, grp, %s FROM {root}
+            WHERE unit = %s OR (unit > %s AND grp IN (SELECT grp FROM {root} WHERE unit = %s AND unit > grp))
+            """,
             refusals=work.resolver.refusals,
             root=work.resolver.root.name,
         ),
-        (BY_DATABASE + why, run.cursor + 1),
+        (BY_DATABASE + why, *[run.cursor + 1] * 3),
     )
     run.cursor += 1
     run.save(using=work.target.using, update_fields=["cursor"])
@@ -196,22 +202,26 @@ def busy_ones_again(work: Work) -> None:
     rows = work.resolver.rows
     for attempt in range(_TRIES):
         busy = compose(
-            "SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' LIMIT 1000", refusals=work.resolver.refusals
+            "SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' ORDER BY 1 LIMIT 1000",
+            refusals=work.resolver.refusals,
         )
-        units = [unit for (unit,) in rows.fetch(busy)]
-        if not units:
+        spans = spans_of((int(unit) for (unit,) in rows.fetch(busy)), most=work.size.groups)
+        if not spans:
             return
         if attempt and not rows.connection.in_atomic_block:
             time.sleep(0.05 * 2**attempt)  # whoever holds the row may let it go
-        for unit in units:
-            work.in_turn(partial(_retry_unit, work, int(unit)))
+        for span in spans:
+            work.in_turn(partial(_retry, work, span))
 
 
-def _retry_unit(work: Work, unit: int) -> None:
-    run = locked_run(work)
-    busy = compose("DELETE FROM {refusals} WHERE unit = %s AND reason = 'busy'", refusals=work.resolver.refusals)
-    if not work.resolver.rows.execute(busy, (unit,)):
+def _retry(work: Work, span: Span) -> None:
+    run, rows = locked_run(work), work.resolver.rows
+    busy = compose(
+        "FROM {refusals} WHERE unit > %s AND unit <= %s AND reason = 'busy'", refusals=work.resolver.refusals
+    )
+    if rows.value(SQL(f"SELECT COUNT(DISTINCT unit) {busy}"), span) < span[1] - span[0]:
         return  # another process at this run had its turn, and did it
+    rows.execute(SQL(f"DELETE {busy}"), span)
     work.watch.check()
-    _count(run, work.resolver.resolve((unit - 1, unit)))
+    _count(run, work.resolver.resolve(span))
     run.save(using=work.target.using, update_fields=["counts"])

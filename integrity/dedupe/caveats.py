@@ -38,15 +38,15 @@ def caveats(target: Target, root: Stage, *, apps: Apps) -> Iterator[str]:
 
 
 def large_groups(root: Stage, stages: Sequence[Stage], *, largest: int, using: str) -> Iterator[str]:
-    """Yield what takes longer than a batch may, since a group is treated in one transaction or not at all.
+    """Yield what takes longer than a batch may, since it is treated in one transaction or not at all.
 
     ``largest`` is the number of rows of the largest group of which rows go.
     """
-    for table, most in ((root.table, largest), *((stage.table, _most(root, stage, using)) for stage in stages)):
-        if most > _MANY:
+    for stage in (root, *stages) if largest > _MANY else stages:
+        if (most := _most(root, stage, using)) > _MANY:
             yield (
-                f"One group has {most:,} rows of {table}, and is treated in one transaction: whoever writes to one of "
-                "them meanwhile waits until it is through"
+                f"One group has {most:,} rows of {stage.table}, and is treated in one transaction: whoever writes to "
+                "one of them meanwhile waits until it is through"
             )
 
 

@@ -17,6 +17,7 @@ from integrity.dedupe.conflicts import apply_conflict_policy
 from integrity.dedupe.couplings import couple
 from integrity.dedupe.fills import stage_fills
 from integrity.dedupe.following import Following
+from integrity.dedupe.largegroups import take_apart
 from integrity.dedupe.progress import Progress, Report
 from integrity.dedupe.refusals import make_refusals, refusals_of
 from integrity.dedupe.sizes import FIRST_SIZE
@@ -51,6 +52,7 @@ def decide(target: Target, root: Stage, *, apps: Apps, report: Report) -> Decisi
     stages = (*stages, fills) if fills else stages
     report(Progress(step="summing up"))
     counted = count(target, root, stages)
+    take_apart(target, root, stages, largest=counted["counts"]["largest"])
     return Decision(
         document={
             "key": list(target.key.parts),

@@ -21,8 +21,8 @@ from django.db import DatabaseError, connections
 from integrity.backends import get_rows
 from integrity.dedupe.batches import Work, advance, all_batches, hold, locked_run
 from integrity.dedupe.progress import Progress
-from integrity.dedupe.rechecks import Span
 from integrity.dedupe.results import RunSummary
+from integrity.dedupe.spans import Span
 from integrity.dedupe.throttle import Pace, Stopped
 from integrity.exceptions import IntegrityAppError
 from integrity.signals import batch_done

@@ -27,7 +27,7 @@ _LONGEST: Final = timedelta(milliseconds=250)
 
 
 def rows_left_by(run_id: int, target: Target, *, apps: Apps) -> SQL:
-    """Return a query of the primary keys of the rows, as planned, of all groups that a run refused.
+    """Return a query of the primary keys of the rows, as planned, that a run refused, and of their survivors.
 
     Raises:
         UnknownRun: there is no such run.
@@ -40,10 +40,13 @@ def rows_left_by(run_id: int, target: Target, *, apps: Apps) -> SQL:
     require_stages(plan, using=target.using)
     root, _ = stages_of(plan)
     return compose(
-        "SELECT {p} FROM {root} WHERE unit IN (SELECT unit FROM {refusals})",
+        """
+        SELECT {p} FROM {root} WHERE unit IN ({left})
+           OR (pos = 1 AND grp IN (SELECT grp FROM {root} WHERE unit > grp AND unit IN ({left})))
+        """,
         p=columns(root.p),
         root=root.name,
-        refusals=refusals_of(root),
+        left=compose("SELECT unit FROM {refusals}", refusals=refusals_of(root)),
     )
 
 

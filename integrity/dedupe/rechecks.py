@@ -6,14 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from integrity.backends.rows import Rows, in_span
-from integrity.backends.sql import SQL, compose, identifier, joined, on
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 from integrity.dedupe.maps import key_changes
 from integrity.dedupe.pointing import points_at_staged
+from integrity.dedupe.spans import Span
 from integrity.dedupe.stages import Stage, StagedReference
 from integrity.dedupe.target import Target
-
-Span = tuple[int, int]
-"""Units from (excluding the first, including the last)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +26,8 @@ class Recheck:
     """The stages that hold rows, the root first."""
     rows: Rows
     refusals: str
+    apart_from: int | None
+    """Units beyond this one are rows of large groups that go one by one; None: there are none."""
     indexed_key: bool
 
     def check(self, span: Span, *, here: Collection[str]) -> bool:
@@ -49,6 +49,8 @@ class Recheck:
                 refusals=self.refusals,
                 span=span,
             )
+        if self.apart_from is not None and span[1] > self.apart_from:
+            self._refuse_without_survivor(span)
         for stage in (s for s in staged if not s.fills):
             for other in self.children:
                 self._refuse_unplanned_references(stage, other, span)
@@ -61,7 +63,7 @@ class Recheck:
         keys = self.target.keys()
         k = tuple(f"k{n}" for n in range(1, len(self.target.key.expressions) + 1))
         same = "=" if self.target.key.nulls_distinct else self.rows.same
-        self.rows.execute(
+        refused = self.rows.execute(
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
@@ -75,6 +77,60 @@ class Recheck:
                 in_span=in_span(self.refusals),
             ),
             (*keys.params, *span),
+        )
+        if refused and self.apart_from is not None:
+            self._refuse_the_rows_of_joined(span)
+
+    def _refuse_the_rows_of_joined(self, span: Span) -> None:
+        """Refuse the rows that go one by one, too, of groups that were refused whole."""
+        self.rows.execute(
+            compose(
+                """
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT r.unit, r.grp, f.reason FROM {refusals} AS f JOIN {root} AS r ON r.grp = f.grp AND r.unit > r.grp
+                WHERE f.reason = 'joined' AND f.unit > %s AND f.unit <= %s AND f.unit <= f.grp
+                """,
+                refusals=self.refusals,
+                root=self.root.name,
+            ),
+            span,
+        )
+
+    def _refuse_without_survivor(self, span: Span) -> None:
+        """Refuse rows that go one by one and whose survivor is not as it was; hold the others' survivors.
+
+        The lock is one that other batches can take beside this one.
+        """
+        self.rows.execute(
+            compose(
+                """
+                WITH held AS (
+                    SELECT {w_s}, {fp} <> w.survivor_fp AS changed FROM {table} AS t JOIN (
+                        SELECT DISTINCT {r_s}, r.survivor_fp FROM {root} AS r WHERE r.unit > r.grp AND {in_span}
+                    ) AS w ON {is_survivor}
+                    ORDER BY {t_pk} {sharing}
+                )
+                INSERT INTO {refusals} (unit, grp, reason)
+                SELECT r.unit, r.grp, CASE WHEN h.changed THEN 'changed'
+                       WHEN EXISTS (SELECT 1 FROM {table} AS w WHERE {is_there}) THEN 'busy' ELSE 'gone' END
+                FROM {root} AS r LEFT JOIN held AS h ON {is_held}
+                WHERE r.unit > r.grp AND {in_span} AND (h.{s1} IS NULL OR h.changed)
+                """,
+                w_s=columns(self.root.s, of="w"),
+                r_s=columns(self.root.s, of="r"),
+                fp=self.rows.fingerprint(self.root.table, self.root.columns, alias="t"),
+                table=self.root.table,
+                root=self.root.name,
+                in_span=in_span(self.refusals),
+                is_survivor=on("t", self.root.pk, "w", self.root.s),
+                t_pk=columns(self.root.pk, of="t"),
+                sharing=self.rows.sharing,
+                refusals=self.refusals,
+                is_there=on("w", self.root.pk, "r", self.root.s),
+                is_held=on("h", self.root.s, "r", self.root.s),
+                s1=self.root.s[0],
+            ),
+            (*span, *span),
         )
 
     def _changed(self, stage: Stage) -> SQL:

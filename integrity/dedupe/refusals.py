@@ -60,7 +60,7 @@ def refusal_summary(root: Stage, *, using: str) -> tuple[Refusal, ...]:
         compose(
             """
             SELECT f.reason, COUNT(DISTINCT COALESCE(r.grp, f.grp)), MIN({key})
-            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = +f.unit AND r.pos = 1 AND (
+            FROM {refusals} AS f LEFT JOIN {root} AS r ON r.unit = +f.unit AND (r.pos = 1 OR r.unit > r.grp) AND (
                 r.grp = f.grp OR NOT EXISTS (SELECT 1 FROM {refusals} AS o WHERE o.unit = r.unit AND o.grp = r.grp)
             )
             GROUP BY f.reason ORDER BY 2 DESC, 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from integrity.backends.rows import Rows, in_span
 from integrity.backends.sql import SQL, coalesce, columns, compose, identifier, joined, numbered, on
 from integrity.dedupe.quarantine import FILLED, REPOINTED
-from integrity.dedupe.rechecks import Span
 from integrity.dedupe.sides import SideTables
+from integrity.dedupe.spans import Span
 from integrity.dedupe.stages import Stage
 
 

@@ -19,11 +19,12 @@ from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.maps import key_changes
 from integrity.dedupe.pointing import points_at_staged
 from integrity.dedupe.quarantine import survivor_columns
-from integrity.dedupe.rechecks import Recheck, Span
+from integrity.dedupe.rechecks import Recheck
 from integrity.dedupe.refusals import refusals_of
 from integrity.dedupe.repointing import Repointer
 from integrity.dedupe.rings import in_rings
 from integrity.dedupe.sides import SideTables
+from integrity.dedupe.spans import Span
 from integrity.dedupe.stages import Stage, StagedReference, application_order
 from integrity.dedupe.target import Target
 from integrity.exceptions import IntegrityAppError
@@ -45,6 +46,7 @@ class Resolver:
         root: Stage,
         stages: tuple[Stage, ...],
         sides: SideTables,
+        apart_from: int | None,
         indexed_key: bool,
     ) -> None:
         self.run = run
@@ -75,6 +77,7 @@ class Resolver:
             staged=(root, *self.touched, *self.fills),
             rows=self.rows,
             refusals=self.refusals,
+            apart_from=apart_from,
             indexed_key=indexed_key,
         )
 

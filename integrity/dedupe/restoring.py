@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from integrity.backends import Rows
 from integrity.backends.sql import SQL, columns, compose, joined, on
 from integrity.dedupe.kept import Kept, any_of
-from integrity.dedupe.rechecks import Span
 from integrity.dedupe.resolver import VerificationFailed
+from integrity.dedupe.spans import Span
 from integrity.dedupe.undochecks import UndoChecks
 
 

@@ -129,8 +129,8 @@ def _exclude(root: Stage, groups: Sequence[int], *, using: str) -> None:
             compose(
                 """
                 INSERT INTO {refusals} (unit, grp, reason)
-                SELECT r.unit, r.grp, CASE WHEN r.grp = %s THEN %s ELSE %s END FROM {root} AS r
-                WHERE r.pos = 1 AND r.unit IN (SELECT unit FROM {root} WHERE grp = %s)
+                SELECT DISTINCT r.unit, r.grp, CASE WHEN r.grp = %s THEN %s ELSE %s END FROM {root} AS r
+                WHERE r.unit IN (SELECT unit FROM {root} WHERE grp = %s)
                 """,
                 **names,
             ),

@@ -185,6 +185,7 @@ def _prepare(
     if run.state == states.PLANNED:
         states.move_to(run, states.RUNNING, using=using)
     last = int(get_rows(using=using).value(compose("SELECT COALESCE(MAX(unit), 0) FROM {root}", root=root.name)))
+    groups = plan.document["counts"]["groups"]
     size = BatchSize(chosen=batch_size, wanted=pace.batch_time)
     return lambda: Work(
         run=run,
@@ -195,6 +196,7 @@ def _prepare(
             root=root,
             stages=stages,
             sides=sides,
+            apart_from=groups if last > groups else None,
             indexed_key=plan.document["indexed_key"],
         ),
         watch=_watch(plan, target, apps=apps),

@@ -29,10 +29,10 @@ from integrity.dedupe.latekeys import rows_that_wait
 from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
-from integrity.dedupe.rechecks import Span
 from integrity.dedupe.restoring import Restorer, Unlike
 from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
+from integrity.dedupe.spans import Span, spans_of
 from integrity.dedupe.stages import application_order
 from integrity.dedupe.undochecks import UndoChecks
 from integrity.dedupe.undoorphans import lost_parents
@@ -175,11 +175,12 @@ class _Undo:
             marks = SQL(", ".join(["%s"] * len(groups)))
             query = compose(
                 "SELECT DISTINCT integrity_unit FROM ({kept}) AS k "
-                "WHERE integrity_run = %s AND integrity_group IN ({marks}) ORDER BY 1 DESC",
+                "WHERE integrity_run = %s AND integrity_group IN ({marks}) ORDER BY 1",
                 kept=kept,
                 marks=marks,
             )
-            return [(int(unit) - 1, int(unit)) for (unit,) in self.rows.fetch(query, (self.run.pk, *groups))]
+            units = (int(unit) for (unit,) in self.rows.fetch(query, (self.run.pk, *groups)))
+            return spans_of(units, most=_UNITS_PER_BATCH)[::-1]
         bounds = compose(
             "SELECT MIN(integrity_unit), MAX(integrity_unit) FROM ({kept}) AS k WHERE integrity_run = %s", kept=kept
         )

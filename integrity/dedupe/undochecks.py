@@ -12,7 +12,7 @@ from integrity.backends.rows import Rows
 from integrity.backends.sql import NOTHING, SQL, catalogued, columns, compose, identifier, joined, numbered, on
 from integrity.dedupe.kept import Kept
 from integrity.dedupe.quarantine import FILLED, REPOINTED, side_tables_of, survivor_columns
-from integrity.dedupe.rechecks import Span
+from integrity.dedupe.spans import Span
 from integrity.dedupe.undoorphans import LostParents
 from integrity.dedupe.undoparents import RemovedParents
 from integrity.dedupe.undorefusals import UndoRefusals, in_words

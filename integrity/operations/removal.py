@@ -30,7 +30,7 @@ from integrity.exceptions import IntegrityAppError
 # The guard makes a writer wait who asks for a key of a batch, not only one who changes its rows.
 _PACE = Pace(batch_time=timedelta(milliseconds=40))
 _ROUNDS = 5  # while others write, groups are refused as busy or changed; the next plan sees them as they are then
-_TRIES = 5  # at what a round leaves, by plans of it alone, which are applied before a busy row changes again
+_TRIES = 5  # in vain, at what a round leaves, by plans of it alone, which are applied before a busy row changes again
 _FEW = 10  # groups whose rows may be held while they are planned: 0.2 s, which their writers wait
 _NAMED = 3  # duplicate groups, as examples
 
@@ -70,13 +70,15 @@ def remove_duplicates(rule: DedupeRule, *, apps: Apps, using: str, say: Callable
 
 def _remove_leftovers(run: RunSummary, rule: DedupeRule, *, apps: Apps, using: str, say: Callable[[str], None]) -> None:
     """Try again what may pass; at last, if it is little, with its rows held."""
-    for _ in range(_TRIES):
+    in_vain = 0
+    while in_vain < _TRIES:
         if not _may_pass(run):
             return
         again = _again(run, rule, apps=apps, using=using)
         if again is None:
             return
         _tell_removed(again, say)
+        in_vain = 0 if again.removed else in_vain + 1
         run = again
     if not _may_pass(run) or sum(refusal.groups for refusal in run.refused) > _FEW:
         return

@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from psycopg import sql
 
+from integrity.dedupe.largegroups import LARGE
 from integrity.demo.data import make_dirty_data
-from integrity.models import DedupeRun
+from integrity.models import DedupeRun, Embedding
+from integrity.models.fields import uuid7
 from project.local import CHECKOUT
 from tests.commands import run_command
 from tests.conftest import Databases
@@ -103,6 +106,30 @@ def test_an_apply_in_lanes_killed_at_any_step_is_finished_by_the_rerun(
     assert killed.returncode == -9
     assert everything(dirty) == ids, "each row is in its table or in quarantine, once"
     assert run_command(*APPLY, *LANES).code == 0
+    assert snapshot() == after
+    assert run_command("undo_dedupe", "2").code == 0
+    assert snapshot() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", STEPS)
+def test_an_apply_killed_amid_a_large_group_is_finished_by_the_rerun(dirty: Database, point: str) -> None:
+    key = {name: OuterRef(name) for name in ("invocation", "embedding_model")}
+    twins = Embedding.objects.filter(**key).exclude(pk=OuterRef("pk"))  # whose children would collide
+    one = Embedding.objects.filter(~Exists(twins), invocation__run__isnull=False).earliest("id")
+    Embedding.objects.bulk_create(
+        Embedding(id=uuid7(), invocation_id=one.invocation_id, embedding_model=one.embedding_model, vector=one.vector)
+        for _ in range(LARGE + 1)
+    )
+    before, after = undisturbed()
+    ids = everything(dirty)
+
+    killed = crash(dirty, point, 3, "kill", *APPLY[:-1], "300")
+
+    assert killed.returncode == -9
+    assert everything(dirty) == ids, "each row is in its table or in quarantine, once"
+    assert 0 < Embedding.objects.filter(invocation_id=one.invocation_id).count() < LARGE
+    assert run_command(*APPLY[:-1], "300").code == 0
     assert snapshot() == after
     assert run_command("undo_dedupe", "2").code == 0
     assert snapshot() == before

@@ -22,6 +22,7 @@ from tests.snapshots import snapshot
 
 BY_NAME = DedupeRule(model="ponies.Pony", fields=("name",))
 NEWEST = DedupeRule(model="ponies.Pony", fields=("name",), keep=(OrderByFields(("-id",)),))
+IN_ONE_BATCH = "integrity.dedupe.undo._UNITS_PER_BATCH"
 
 
 def purge(older_than: timedelta = timedelta(0), **options: object) -> PurgeSummary:
@@ -121,9 +122,12 @@ def two_pairs_long_ago() -> int:
     return run.id
 
 
-def test_what_an_undo_under_way_has_yet_to_bring_back_is_not_old(ponies: Database) -> None:
+def test_what_an_undo_under_way_has_yet_to_bring_back_is_not_old(
+    ponies: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = two_pairs_long_ago()
     found: list[PurgeSummary] = []
+    monkeypatch.setattr(IN_ONE_BATCH, 1)
 
     def purge_what_is_old(progress: Progress) -> None:
         if progress.done == 1:
@@ -147,8 +151,9 @@ def test_an_undo_that_begins_before_a_purge_comes_to_the_run_keeps_it_from_being
     assert undo_run(number, apps=apps, using="default").state == "undone"
 
 
-def test_an_undo_is_told_when_everything_is_purged_meanwhile(ponies: Database) -> None:
+def test_an_undo_is_told_when_everything_is_purged_meanwhile(ponies: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     number = two_pairs_long_ago()
+    monkeypatch.setattr(IN_ONE_BATCH, 1)
 
     def purge_all(progress: Progress) -> None:
         if progress.done == 1:

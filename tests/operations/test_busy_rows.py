@@ -15,7 +15,7 @@ from integrity.models import DedupePlan, DedupeRun
 from integrity.operations import OperationRefused
 from integrity.signals import plan_made
 from tests.databases import Database
-from tests.operations.books import ids, make_table, some_books
+from tests.operations.books import ids, insert, make_table, some_books
 from tests.operations.test_unique import add, assert_nothing_left_behind, names
 
 TOUCH = "UPDATE book SET title = title || '.' WHERE id = 0"
@@ -121,4 +121,23 @@ def test_where_a_round_removes_nothing_and_nothing_will_pass_no_other_follows(bo
         add().forwards()
 
     assert (len(plans), ids()) == (2, [*range(21)])  # the first removed what it could
+    assert_nothing_left_behind()
+
+
+def test_a_large_group_goes_row_by_row_behind_the_guard_too(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrity.dedupe.largegroups.LARGE", 4)
+    make_table()
+    insert(*((n, "one isbn", 1, "a title", n) for n in range(8)))
+    units: list[int] = []
+
+    def count(plan: int) -> None:
+        found = postgres_database.execute(f"SELECT COUNT(DISTINCT unit) FROM integrity_plan_{plan}")
+        units.append(found[0][0])
+
+    with after_each_plan(count):
+        add().forwards()
+
+    assert (ids(), units[0], names()) == ([0], 8, ["one_per_shelf"])
     assert_nothing_left_behind()

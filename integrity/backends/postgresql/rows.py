@@ -23,6 +23,7 @@ class PostgreSQLRows(PostgreSQLGroups):
     """Locks rows with SKIP LOCKED, so that neither a writer nor a batch ever waits for the other."""
 
     overriding = SQL("OVERRIDING SYSTEM VALUE")
+    sharing = SQL("FOR SHARE OF t SKIP LOCKED")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
