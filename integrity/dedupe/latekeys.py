@@ -5,7 +5,7 @@ A foreign key that cannot wait forbids it: one that was not declared DEFERRABLE,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from integrity.backends import Catalogue, get_rows
 from integrity.backends.sql import compose, on
@@ -42,16 +42,27 @@ def refuse_late_keys(root: Stage, stages: Mapping[str, Stage], *, catalogue: Cat
         )
 
 
-def rows_that_wait(stages: Mapping[str, Stage], catalogue: Catalogue) -> frozenset[str]:
-    """Tables with rows that reference others which got another key, and whose every foreign key can wait.
+def turns_to_point_back(
+    order: Sequence[str], stages: Mapping[str, Stage], catalogue: Catalogue
+) -> dict[str, tuple[str, ...]]:
+    """At the turn of which table the rows of which tables point back in an undo; ``order`` is that of the turns.
 
-    They have to point back before those rows get their old key: ON UPDATE RESTRICT waits for nothing.
+    It is their own turn, but for rows that reference others which got another key: these have to let go of it before
+    those get their old one, since ON UPDATE RESTRICT waits for nothing. They can, where each of their foreign keys
+    waits, or has what it points at by then.
     """
-    return frozenset(
-        stage.table
-        for stage, _ in _followers(stages)
-        if all(key.deferrable for key in catalogue.foreign_keys(stage.table))
-    )
+    turn = {table: place for place, table in enumerate(order)}
+    places = {catalogue.name_of(table): place for table, place in turn.items()}
+    followers = list(_followers(stages))
+    for _ in order:  # those who follow followers
+        for stage, reference in followers:
+            until = min(turn[stage.table], turn[reference.target_table])
+            keys = catalogue.foreign_keys(stage.table)
+            if all(key.deferrable or places.get(key.target_table, -1) < until for key in keys):
+                turn[stage.table] = until
+    return {
+        table: tuple(other for other in reversed(order) if turn[other] == place) for place, table in enumerate(order)
+    }
 
 
 def _hasty(stages: Mapping[str, Stage], catalogue: Catalogue) -> Iterator[tuple[Stage, StagedReference]]:

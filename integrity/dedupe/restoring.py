@@ -27,8 +27,8 @@ class Restorer:
     """The rule's own table first, then the tables that reference it, and those that reference them."""
     rows_first: frozenset[str]
     """Tables that reference themselves, whose rows must be there before anything points at them."""
-    before_keys: frozenset[str]
-    """Tables that reference rows which get their old key back, and must have let go of the other one by then."""
+    turns: dict[str, tuple[str, ...]]
+    """At the turn of each table the tables whose references go back then, in this order."""
     checks: UndoChecks
     rows: Rows
 
@@ -42,19 +42,17 @@ class Restorer:
         done: Counter[str] = Counter()
         self._point_back([kept for kept in self.checks.fills if not kept.blocked], span)
         self.rows.defer_constraints()
-        for table in reversed(self.tables):
-            if table in self.before_keys:
-                done["repointed"] += self._point_back(self._changes_of(table), span)
         for table in self.tables:
-            changes = [] if table in self.before_keys else self._changes_of(table)
-            if table not in self.rows_first:
-                done["repointed"] += self._point_back(changes, span)
+            # Where a table references itself, the row to point back at may be one that comes back.
+            last = [table] if table in self.rows_first and table in self.turns[table] else []
+            for other in self.turns[table]:
+                if other not in last:
+                    done["repointed"] += self._point_back(self._changes_of(other), span)
             for kept in self.checks.quarantines:
                 if kept.table == table and not kept.blocked:
                     done["restored"] += self._put_back(kept, span)
-            # Where a table references itself, the row to point back at may be one of those.
-            if table in self.rows_first:
-                done["repointed"] += self._point_back(changes, span)
+            for other in last:
+                done["repointed"] += self._point_back(self._changes_of(other), span)
         for kept in self.checks.all:
             if not kept.blocked:
                 self._forget(kept, span)

@@ -25,7 +25,7 @@ from integrity.dedupe.advice import command_for
 from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, kept_of
-from integrity.dedupe.latekeys import rows_that_wait
+from integrity.dedupe.latekeys import turns_to_point_back
 from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
@@ -119,7 +119,7 @@ class _Undo:
             run=run.pk,
             tables=tuple(self.tables),
             rows_first=frozenset(s.table for s in stages if s.table in s.targets and not frees_keys(s, using=using)),
-            before_keys=rows_that_wait({s.table: s for s in stages if s.plain}, get_catalogue(using=using)),
+            turns=turns_to_point_back(self.tables, {s.table: s for s in stages if s.plain}, get_catalogue(using=using)),
             checks=self.checks,
             rows=self.rows,
         )

@@ -41,6 +41,23 @@ def test_a_row_of_another_key_that_is_referenced(ponies: Database, merge: Merge,
         assert snapshot() == before
 
 
+@pytest.mark.parametrize("also", ["ponies_pony", "ponies_toy"])
+def test_a_row_of_another_key_is_given_back_though_another_foreign_key_of_its_followers_cannot_wait(
+    ponies: Database, merge: Merge, also: str
+) -> None:
+    stables(ponies, "ON UPDATE RESTRICT DEFERRABLE")
+    ponies.execute(f"ALTER TABLE glass ADD COLUMN other bigint REFERENCES {also}")
+    twins()
+    ponies.execute("INSERT INTO ponies_toy (id, name) VALUES (2, 'a ball')")
+    ponies.execute("INSERT INTO stable VALUES (2, 'oak')")
+    ponies.execute("INSERT INTO glass VALUES (1, 2, 2)")
+
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert run.refused == ()
+    assert [row["stable"] for row in rows_of("glass")] == [1]
+
+
 def test_a_row_that_goes_gives_those_that_reference_it_to_one_whose_key_is_there(
     ponies: Database, merge: Merge
 ) -> None:
