@@ -28,6 +28,8 @@ from integrity.dedupe.turns import T, in_turn
 from integrity.signals import batch_done
 
 _TRIES: Final = 5
+_MOST_BUSY = 1000
+"""Spans of units of which a row was locked that get another chance."""
 _MOST_LEFT_OUT = 100
 """Groups that the database may refuse; with more of them, it is not the groups that are at fault."""
 
@@ -202,7 +204,7 @@ def busy_ones_again(work: Work) -> None:
     rows = work.resolver.rows
     for attempt in range(_TRIES):
         busy = compose(
-            "SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' ORDER BY 1 LIMIT 1000",
+            "SELECT DISTINCT unit FROM {refusals} WHERE reason = 'busy' ORDER BY 1 LIMIT 100000",
             refusals=work.resolver.refusals,
         )
         spans = spans_of((int(unit) for (unit,) in rows.fetch(busy)), most=work.size.groups)
@@ -210,7 +212,7 @@ def busy_ones_again(work: Work) -> None:
             return
         if attempt and not rows.connection.in_atomic_block:
             time.sleep(0.05 * 2**attempt)  # whoever holds the row may let it go
-        for span in spans:
+        for span in spans[:_MOST_BUSY]:
             work.in_turn(partial(_retry, work, span))
 
 

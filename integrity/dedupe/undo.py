@@ -160,15 +160,22 @@ class _Undo:
             kept=tuple(chain.from_iterable(kept.notes for kept in self.checks.quarantines)),
         )
 
+    def _group_of(self, unit: int) -> int:
+        """The first group of a unit; of a large group each row is one."""
+        query = compose(
+            "SELECT MIN(integrity_group) FROM ({kept}) AS k WHERE integrity_run = %s AND integrity_unit = %s",
+            kept=self._units_kept(),
+        )
+        return int(self.rows.value(query, (self.run.pk, unit)))
+
+    def _units_kept(self) -> SQL:
+        """A query of the units and groups of which anything is kept, of all runs; empty where there is nothing."""
+        units = "SELECT integrity_unit, integrity_group, integrity_run FROM {name}"
+        return joined(" UNION ", (compose(units, name=kept.name) for kept in self.checks.all))
+
     def _spans(self, groups: Sequence[int]) -> list[Span]:
         """Spans of units, newest first."""
-        kept = joined(
-            " UNION ",
-            (
-                compose("SELECT integrity_unit, integrity_group, integrity_run FROM {name}", name=kept.name)
-                for kept in self.checks.all
-            ),
-        )
+        kept = self._units_kept()
         if not kept:
             return []
         if groups:
@@ -199,7 +206,7 @@ class _Undo:
                 raise
             low, high = span
             if high - low == 1:
-                self.checks.refusals.note(high, headline(error))
+                self.checks.refusals.note(high, self._group_of(high), headline(error))
                 return Counter()
             middle = (low + high) // 2
             return self._undo_span((middle, high)) + self._undo_span((low, middle))

@@ -30,10 +30,9 @@ class UndoRefusals:
     def drop(self) -> None:
         self.rows.drop(self.name)
 
-    def note(self, unit: int, reason: str) -> None:
-        self.rows.execute(
-            compose("INSERT INTO {name} (unit, grp, reason) VALUES (%s, %s, %s)", name=self.name), (unit, unit, reason)
-        )
+    def note(self, unit: int, group: int, reason: str) -> None:
+        values = (unit, group, reason)
+        self.rows.execute(compose("INSERT INTO {name} (unit, grp, reason) VALUES (%s, %s, %s)", name=self.name), values)
 
     def summary(self) -> tuple[Refusal, ...]:
         """Each reason with its number of groups and the first rows that are in the way, most frequent first."""

@@ -283,6 +283,22 @@ def test_it_is_undone_by_its_number_in_few_transactions(herd: Database) -> None:
     assert Animal.objects.filter(tag="many").count() == MANY
 
 
+@pytest.mark.postgres
+def test_what_the_database_does_not_let_back_is_named_by_its_group(
+    postgres_ponies: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LARGE, 4)
+    Animal.objects.bulk_create(Animal(pk=n, tag="few" if n < 3 else "many") for n in range(1, MANY + 1))
+    run = apply(plan())
+    postgres_ponies.execute("ALTER TABLE ponies_animal ADD EXCLUDE (tag WITH =) WHERE (tag = 'many')")
+
+    undone = undo_run(run.id, apps=apps, using="default")
+
+    (refusal,) = undone.refused
+    assert (undone.restored, refusal.groups, refusal.example) == (1, 1, "group 2")
+    assert "exclusion" in refusal.reason
+
+
 def test_a_run_that_fails_amid_it_is_resumed_where_it_was(herd: Database) -> None:
     def fail() -> None:
         raise KeyboardInterrupt
