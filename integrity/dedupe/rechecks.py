@@ -111,7 +111,7 @@ class Recheck:
                     ORDER BY {t_pk} {sharing}
                 )
                 INSERT INTO {refusals} (unit, grp, reason)
-                SELECT r.unit, r.grp, CASE WHEN h.changed THEN 'changed'
+                SELECT r.unit, r.grp, CASE WHEN {keyless} THEN 'keyless' WHEN h.changed THEN 'changed'
                        WHEN EXISTS (SELECT 1 FROM {table} AS w WHERE {is_there}) THEN 'busy' ELSE 'gone' END
                 FROM {root} AS r LEFT JOIN held AS h ON {is_held}
                 WHERE r.unit > r.grp AND {in_span} AND (h.{s1} IS NULL OR h.changed)
@@ -128,6 +128,7 @@ class Recheck:
                 refusals=self.refusals,
                 is_there=on("w", self.root.pk, "r", self.root.s),
                 is_held=on("h", self.root.s, "r", self.root.s),
+                keyless=joined(" OR ", (compose("r.{s}", s=s) + " IS NULL" for s in self.root.s)),
                 s1=self.root.s[0],
             ),
             (*span, *span),

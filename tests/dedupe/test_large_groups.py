@@ -11,7 +11,17 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
-from integrity.dedupe import DedupeRule, Pace, RunSummary, apply_plan, make_plan, resume_run, revise_plan, undo_run
+from integrity.dedupe import (
+    DedupeRule,
+    OrderByFields,
+    Pace,
+    RunSummary,
+    apply_plan,
+    make_plan,
+    resume_run,
+    revise_plan,
+    undo_run,
+)
 from integrity.dedupe.plans import load_plan, stages_of
 from integrity.models import DedupeRun
 from tests.databases import Database
@@ -297,6 +307,25 @@ def test_what_the_database_does_not_let_back_is_named_by_its_group(
     (refusal,) = undone.refused
     assert (undone.restored, refusal.groups, refusal.example) == (1, 1, "group 2")
     assert "exclusion" in refusal.reason
+
+
+@pytest.mark.parametrize("keyless", [1, 5])
+def test_a_row_without_a_primary_key_stays_and_is_named(
+    sqlite_ponies: Database, monkeypatch: pytest.MonkeyPatch, keyless: int
+) -> None:
+    monkeypatch.setattr(LARGE, 4)
+    sqlite_ponies.execute("DROP TABLE ponies_loosenote")
+    sqlite_ponies.execute("CREATE TABLE ponies_loosenote (id text PRIMARY KEY, pony_id bigint, text text)")
+    for n in range(1, MANY + 1):
+        key = "NULL" if n == keyless else f"'{n}'"
+        sqlite_ponies.execute(f"INSERT INTO ponies_loosenote VALUES ({key}, {n}, 'one')")
+    rule = DedupeRule(model="ponies.LooseNote", fields=("text",), keep=(OrderByFields(("pony",)),))
+
+    run = merge(rule, batch_size=1)
+
+    assert [(refusal.groups, "no primary key" in refusal.reason) for refusal in run.refused] == [(1, True)]
+    assert run.removed == (0 if keyless == 1 else MANY - 2)
+    assert len(rows_of("ponies_loosenote")) == MANY - run.removed
 
 
 def test_a_run_that_fails_amid_it_is_resumed_where_it_was(herd: Database) -> None:
