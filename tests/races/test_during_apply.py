@@ -43,7 +43,7 @@ def test_a_group_with_a_locked_row_is_busy_and_the_batch_does_not_wait(
     other = writer(isolation)
     other.write(statement)
 
-    run = merge(NAMES)
+    run = merge(NAMES, batch_size=100)
 
     assert run.removed == 2
     assert [(refusal.groups, "locked" in refusal.reason) for refusal in run.refused] == [(1, True)]
@@ -61,7 +61,7 @@ def test_a_reference_that_is_checked_at_commit_only_is_told_so_there(
     other = writer(isolation)
     other.write("INSERT INTO ponies_secretnote (id, pony_id, text) VALUES (9, 4, 'mine')")
 
-    run = merge(NAMES)
+    run = merge(NAMES, batch_size=100)
 
     assert run.removed == 3
     with pytest.raises((psycopg.errors.ForeignKeyViolation, psycopg.errors.SerializationFailure)):
@@ -69,10 +69,13 @@ def test_a_reference_that_is_checked_at_commit_only_is_told_so_there(
 
 
 def run_beside(other: Writer, step: str, statement: str) -> int:
-    """Merge everything in one batch with a writer who comes at one of its steps; return how many rows went."""
+    """Merge everything in one batch with a writer who comes at one of its steps; return how many rows went.
+
+    The size is given, so that a machine that stalls does not end the batch for the time it takes.
+    """
     other.look()
     with at_step(step, lambda: other.start(statement)):
-        run = merge(NAMES)
+        run = merge(NAMES, batch_size=100)
     other.join()
     return run.removed
 
