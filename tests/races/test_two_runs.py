@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -29,7 +31,7 @@ from integrity.models import DedupeRun
 from tests.databases import Database
 from tests.ponies.merging import quarantined
 from tests.races.conftest import NAMES
-from tests.races.writers import ISOLATIONS, at_step
+from tests.races.writers import ISOLATIONS, Writer, at_step
 from tests.snapshots import snapshot
 from tests.waiting import PATIENCE, eventually
 
@@ -121,6 +123,45 @@ def test_a_run_that_another_process_finishes_is_done_once(pairs: Database) -> No
     assert (run.state, run.removed, run.refused) == ("finished", 3, ())
     assert sorted(row["id"] for row in quarantined("ponies_pony")) == [2, 4, 6]
     undo_run(number, apps=apps, using="default")
+    assert snapshot() == before
+
+
+def test_a_group_that_was_busy_is_tried_again_by_one_of_two_processes(
+    postgres_pairs: Database, writer: Callable[[psycopg.IsolationLevel], Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read that ponies 2 and 4 were locked; 2 is let go, and the other removes it first."""
+    before = snapshot()
+    holders = {pony: writer(ISOLATIONS[0]) for pony in (2, 4)}
+    for pony, holder in holders.items():
+        holder.write(f"SELECT 1 FROM ponies_pony WHERE id = {pony} FOR UPDATE")
+    other = Other(resume)
+    removed_one, go_on, naps = threading.Event(), threading.Event(), []
+
+    def nap(_seconds: float) -> None:
+        """Stands for the time between two tries, after which busy groups have been read and not yet tried."""
+        if threading.current_thread() is not threading.main_thread():
+            removed_one.set()
+            assert go_on.wait(PATIENCE)
+            return
+        naps.append("first process")
+        if len(naps) == 1:
+            holders[2].commit()
+            other.start()
+            assert removed_one.wait(PATIENCE)
+        else:
+            holders[4].commit()
+            go_on.set()
+            other.join()
+
+    monkeypatch.setattr("integrity.dedupe.batches.time", SimpleNamespace(sleep=nap, monotonic=time.monotonic))
+
+    apply(make_plan(NAMES, apps=apps, using="default").id)
+
+    assert (len(naps), other.error) == (2, None)
+    run = summarize_run(DedupeRun.objects.get().pk, apps=apps, using="default")
+    assert (run.state, run.removed, run.refused) == ("finished", 3, ())
+    assert sorted(row["id"] for row in quarantined("ponies_pony")) == [2, 4, 6]
+    undo_run(run.id, apps=apps, using="default")
     assert snapshot() == before
 
 
