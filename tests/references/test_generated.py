@@ -1,13 +1,17 @@
-"""Referencing rows that are unique by a column that the database computes."""
+"""Referencing rows that are unique by what the database computes: a column, or an expression of an index."""
 
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 
+from integrity.dedupe import apply_plan, make_plan
 from tests.databases import Database
-from tests.ponies.merging import ONE_NAME, column, twins
+from tests.ponies.merging import ONE_NAME, column, rows_of, twins
 from tests.ponies.merging import merge as merge_rule
+from tests.ponies.models import Pony
 from tests.references.conftest import Merge
+from tests.snapshots import snapshot
 
 
 def test_children_collide_by_an_expression_on_a_computed_column(merge: Merge, ponies: Database) -> None:
@@ -42,3 +46,34 @@ def test_children_collide_by_a_column_computed_from_the_reference(postgres_ponie
 
     assert run.collisions == (1 if standing else 0)
     assert column("stamp", "mark") == ["1a", "1b"]
+
+
+@pytest.fixture
+def boxes(ponies: Database) -> None:
+    """Two pairs of ponies, each with a box; both boxes come to one last digit when they follow."""
+    ponies.execute("CREATE TABLE ponies_box (id int PRIMARY KEY, pony bigint REFERENCES ponies_pony)")
+    ponies.execute("CREATE UNIQUE INDEX one_per_digit ON ponies_box ((pony - pony / 10 * 10))")
+    for pk, name in ((10, "Misty"), (11, "Misty"), (20, "Star"), (22, "Star")):
+        Pony.all_objects.create(pk=pk, name=name)
+    ponies.execute("INSERT INTO ponies_box VALUES (1, 11), (2, 22)")
+
+
+@pytest.mark.usefixtures("boxes")
+def test_children_of_two_groups_collide_by_an_expression(merge: Merge) -> None:
+    run = merge(model="ponies.Pony", fields=("name",))
+
+    assert (run.removed, run.collisions, run.refused) == (2, 1, ())
+    assert rows_of("ponies_box") == [{"id": 1, "pony": 10}]
+
+
+@pytest.mark.usefixtures("boxes")
+@pytest.mark.parametrize("edited", [11, 22])
+def test_groups_whose_children_yield_to_each_other_are_settled_or_left_together(ponies: Database, edited: int) -> None:
+    plan = make_plan(ONE_NAME, apps=apps, using="default")
+    ponies.execute(f"UPDATE ponies_pony SET code = 'x' WHERE id = {edited}")
+    before = snapshot()
+
+    run = apply_plan(plan.id, ONE_NAME, apps=apps, using="default", batch_size=1)
+
+    assert [refusal.groups for refusal in run.refused] == [2]
+    assert snapshot() == before
