@@ -131,7 +131,7 @@ def test_a_column_that_the_operation_calls_optional_may_be_missing(ours: Databas
 @pytest.mark.parametrize(
     ("columns", "note"),
     [
-        (f"{AS_THE_MODEL_SAYS}, shelf integer", "shelf: the model does not know this column"),
+        (f"{AS_THE_MODEL_SAYS}, shelf integer", "shelf: the model does not know this column (integer)."),
         (
             f"{AS_THE_MODEL_SAYS}, shelf integer NOT NULL",
             "NOT NULL without a default: rows cannot be inserted through the model",
@@ -150,7 +150,7 @@ def test_what_differs_and_works_is_noted(ours: Database, columns: str, note: str
 
     (found,) = notes(Adoption().forwards())
 
-    assert note in found
+    assert note.casefold() in found.casefold()
 
 
 def test_missing_indexes_and_constraints_are_noted(ours: Database) -> None:
