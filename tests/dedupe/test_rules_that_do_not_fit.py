@@ -85,6 +85,23 @@ def test_what_a_rule_names_is_there(options: dict[str, Any], words: str) -> None
         make_plan(DedupeRule(model="ponies.Pony", fields=("name",), **options), apps=apps, using="default")
 
 
+@pytest.mark.parametrize(
+    ("model", "key", "field"),
+    [
+        ("Pony", "name", "nmae"),
+        ("Pony", "name", "id"),
+        ("Pony", "name", "toys"),
+        ("Pony", "name", "passport"),
+        ("Unicorn", "sparkle", "tag"),
+    ],
+)
+def test_only_columns_of_its_table_are_filled(ponies: Database, model: str, key: str, field: str) -> None:
+    rule = DedupeRule(model=f"ponies.{model}", fields=(key,), merge={field: "max"})
+
+    with pytest.raises(InvalidRule, match=f"there is no field '{field}' of table 'ponies_{model.lower()}'"):
+        make_plan(rule, apps=apps, using="default")
+
+
 def test_a_rule_may_look_at_what_a_row_references(sqlite_ponies: Database) -> None:
     rule = DedupeRule(
         model="ponies.Pony",
