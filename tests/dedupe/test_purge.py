@@ -10,7 +10,16 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.functions import Now
 
-from integrity.dedupe import DedupeRule, OrderByFields, Purged, PurgeSummary, purge_quarantine, undo_run, where_is
+from integrity.dedupe import (
+    DedupeRule,
+    OrderByFields,
+    Purged,
+    PurgeSummary,
+    make_plan,
+    purge_quarantine,
+    undo_run,
+    where_is,
+)
 from integrity.dedupe.progress import Progress
 from integrity.models import DedupePlan, DedupeRun, Embedding, SideTable
 from integrity.rules.embeddings import EMBEDDINGS
@@ -62,6 +71,21 @@ def test_the_plan_of_a_purged_run_keeps_no_keys(ponies: Database) -> None:
     assert DedupePlan.objects.get(pk=run.plan).state == "purged"
     with pytest.raises(Exception, match="integrity_plan"):
         rows_of(f"integrity_plan_{run.plan}")
+
+
+def test_plans_that_have_expired_go_with_a_purge_and_not_with_its_dry_run(ponies: Database) -> None:
+    twins()
+    plan = make_plan(BY_NAME, apps=apps, using="default")
+    DedupePlan.objects.update(expires_at=Now() - timedelta(seconds=1))
+
+    purge(dry_run=True)
+    before = (DedupePlan.objects.get().state, len(rows_of(f"integrity_plan_{plan.id}")))
+    purge()
+
+    assert before == ("planned", 2)
+    assert not DedupePlan.objects.filter(state="planned").exists()
+    with pytest.raises(Exception, match="integrity_plan"):
+        rows_of(f"integrity_plan_{plan.id}")
 
 
 def test_a_purge_takes_away_what_a_killed_undo_of_the_run_left_and_of_no_other(ponies: Database) -> None:

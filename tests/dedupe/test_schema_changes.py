@@ -216,6 +216,22 @@ def test_a_column_of_another_kind_of_type_refuses(ponies: Database, run: int) ->
     assert undo(run).refused == ()
 
 
+def test_a_column_that_would_round_a_value_refuses_it(postgres_ponies: Database) -> None:
+    alter(postgres_ponies, "ADD COLUMN height numeric(6, 3)")
+    twins()
+    postgres_ponies.execute("UPDATE ponies_pony SET height = 1.125 WHERE id = 2")
+    run = merge(BY_NAME).id
+    alter(postgres_ponies, "ALTER COLUMN height TYPE numeric(6, 1)")
+
+    refused = undo(run)
+    alter(postgres_ponies, "ALTER COLUMN height TYPE numeric(6, 3)")
+
+    assert refused.restored == 0
+    assert "height of ponies_pony has another type now, and a value does not fit" in refused.refused[0].reason
+    assert undo(run).restored == 1
+    assert str(rows()[2]["height"]) == "1.125"
+
+
 def test_a_referencing_column_that_is_gone_refuses(ponies: Database, run: int) -> None:
     ponies.execute("DROP INDEX ponies_secretnote_pony_id_" + _rest(ponies, "ponies_secretnote_pony_id_"))
     if ponies.vendor == "sqlite":
