@@ -103,7 +103,7 @@ class Catalogue(Protocol):
         ...
 
     def triggers(self, table: str) -> tuple[str, ...]:
-        """Names of the triggers that somebody made on the table, and that fire."""
+        """Names of the triggers that somebody made on the table or one of its partitions, and that fire."""
         ...
 
     def hindrance(self, table: str) -> str:

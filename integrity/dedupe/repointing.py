@@ -19,17 +19,19 @@ class Repointer:
     run: int
     refusals: str
     sides: SideTables
+    triggered: frozenset[str]
+    """Tables whose triggers may make another value of what is written."""
     rows: Rows
 
     def repoint(self, stage: Stage, span: Span) -> int:
-        """Write the new values of the span's units that are not refused; return how many rows changed."""
+        """Write the new values of the span's units that are not refused; return how many rows then have them."""
         values: dict[str, list[str]] = {}
         for reference in stage.references:
             for column, new in zip(reference.columns, reference.new, strict=True):
                 values.setdefault(column, []).append(new)
         for column, news in values.items():
             self._note_changes(stage, column, news, span)
-        return self.rows.execute(
+        moved = self.rows.execute(
             compose(
                 "UPDATE {table} AS t SET {values} FROM {stage} AS r "
                 "WHERE {same} AND r.action = 'repoint' AND {in_span}",
@@ -47,6 +49,29 @@ class Repointer:
             ),
             span,
         )
+        if stage.table in self.triggered:
+            moved -= sum(self._made_otherwise(stage, column, span) for column in values)
+        return moved
+
+    def _made_otherwise(self, stage: Stage, column: str, span: Span) -> int:
+        """How many rows have another value now than was written just before."""
+        return int(
+            self.rows.value(
+                compose(
+                    "SELECT COUNT(*) FROM {changes} AS c JOIN {table} AS t ON {same} WHERE c.integrity_run = %s "
+                    "AND c.integrity_unit > %s AND c.integrity_unit <= %s AND t.{column} {differs} c.new",
+                    changes=self._changes_of(stage, column),
+                    table=stage.table,
+                    same=on("t", stage.pk, "c", numbered("pk", len(stage.pk))),
+                    column=column,
+                    differs=SQL(self.rows.differs),
+                ),
+                (self.run, *span),
+            )
+        )
+
+    def _changes_of(self, stage: Stage, column: str) -> str:
+        return self.sides.changes[(stage.table, column, FILLED if stage.fills else REPOINTED)]
 
     def _note_changes(self, stage: Stage, column: str, news: list[str], span: Span) -> None:
         new = coalesce(*(f"r.{n}" for n in news))
@@ -59,7 +84,7 @@ class Repointer:
                 FROM {table} AS t JOIN {stage} AS r ON {same}
                 WHERE r.action = 'repoint' AND {new} IS NOT NULL AND {in_span}
                 """,
-                changes=self.sides.changes[(stage.table, column, FILLED if stage.fills else REPOINTED)],
+                changes=self._changes_of(stage, column),
                 pk=columns(numbered("pk", len(stage.pk))),
                 after=after,
                 run=SQL(str(int(self.run))),

@@ -55,17 +55,21 @@ class Resolver:
         self.sides = sides
         self.refusals = refusals_of(root)
         self.rows: Rows = get_rows(using=target.using)
-        self.repointer = Repointer(run=run, refusals=self.refusals, sides=sides, rows=self.rows)
         order = application_order(root, stages)
         children, self.fills = order[: order.index(root)], order[order.index(root) + 1 :]
         """``fills`` are stages that fill fields of survivors, when the redundant rows are gone."""
         self.touched = tuple(stage for stage in children if self._holds_rows(stage))
         """Stages of referencing rows in which anything is to be done: most runs find none."""
+        catalogue = get_catalogue(using=target.using)
+        triggered = frozenset(
+            stage.table for stage in (root, *self.touched, *self.fills) if catalogue.triggers(stage.table)
+        )
+        self.repointer = Repointer(run=run, refusals=self.refusals, sides=sides, triggered=triggered, rows=self.rows)
         self.late = frozenset(
             stage.name for stage in self.touched if stage.table == root.table and frees_keys(stage, using=target.using)
         )
         """Names of those whose rows can move only when the redundant ones are gone."""
-        self.triggers = get_catalogue(using=target.using).triggers(root.table)
+        self.has_triggers = root.table in triggered
         self.rekeyed = any({*stage.pk} & {c for r in stage.plain for c in r.columns} for stage in self.touched)
         """Whether rows get another primary key; those that reference them move before."""
         self.ringed = any(True for _ in in_rings(root, stages, using=target.using))
@@ -163,7 +167,7 @@ class Resolver:
 
     def _note_survivors(self, span: Span) -> None:
         """Where the batch, or a trigger, may have changed survivors, keep their fingerprints as they are afterwards."""
-        if not (self.touched or self.fills or self.triggers):
+        if not (self.touched or self.fills or self.has_triggers):
             return
         self.rows.execute(
             compose(

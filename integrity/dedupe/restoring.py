@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from integrity.backends import Rows
-from integrity.backends.sql import SQL, columns, compose, joined, on
+from integrity.backends.sql import SQL, columns, compose, identifier, joined, on
 from integrity.dedupe.kept import Kept, any_of
 from integrity.dedupe.resolver import VerificationFailed
 from integrity.dedupe.spans import Span
@@ -120,7 +120,37 @@ class Restorer:
             ),
             (self.run, *span) * len(changes),
         )
+        self._require_back(changes, before, span)
         return self._expect(kept, moved, self._count_changed(changes, span))
+
+    def _require_back(self, changes: Sequence[Kept], before: SQL, span: Span) -> None:
+        """See to it that each value is what it was, and not what a trigger or a column's new type makes of it."""
+        kept = changes[0]
+        unlike = (
+            f"(k.has{n} = 0 AND t.{identifier(change.column)} {self.rows.differs} k.old{n})"
+            for n, change in enumerate(changes)
+        )
+        query = compose(
+            "SELECT 1 FROM ({before}) AS k LEFT JOIN {table} AS t ON {same} "
+            "WHERE k.place = 1 AND (t.{pk} IS NULL OR {unlike}) LIMIT 1",
+            before=before,
+            table=kept.table,
+            same=joined(
+                " AND ",
+                (
+                    compose("t.{column} = {old}", column=name, old=_back(name, changes, otherwise=f"k.{pk}"))
+                    for name, pk in zip(kept.pk, kept.change_pk, strict=True)
+                ),
+            ),
+            pk=kept.pk[0],
+            unlike=joined(" OR ", map(SQL, unlike)),
+        )
+        if self.rows.fetch(query, (self.run, *span) * len(changes)):
+            names = ", ".join(dict.fromkeys(change.column for change in changes))
+            raise Unlike(
+                f"a value does not come back as it was ({names} of {kept.table}): a trigger changes it, or the column "
+                "has another type now. Disable the one or change the other back for the undo"
+            )
 
     def _values_before(self, changes: Sequence[Kept]) -> SQL:
         """A query of the changed rows' keys, each at ``place`` 1 once, with ``old<n>`` where ``has<n>`` is 0."""
@@ -214,15 +244,15 @@ class Restorer:
 
 
 def _assignments(changes: Sequence[Kept]) -> list[SQL]:
-    """``column = its old value`` for each column; one may have several tables of changes, of which a row is in one."""
+    """``column = its old value`` for each column."""
     names = dict.fromkeys(change.column for change in changes)
     return [
-        compose(
-            "{column} = CASE {cases} ELSE t.{column} END",
-            column=column,
-            cases=joined(
-                " ", (f"WHEN k.has{n} = 0 THEN k.old{n}" for n, change in enumerate(changes) if change.column == column)
-            ),
-        )
-        for column in names
+        compose("{column} = {old}", column=name, old=_back(name, changes, otherwise=f"t.{identifier(name)}"))
+        for name in names
     ]
+
+
+def _back(column: str, changes: Sequence[Kept], *, otherwise: str) -> SQL:
+    """What a column is to be again; it may have several tables of changes, of which a row is in one at most."""
+    cases = [f"WHEN k.has{n} = 0 THEN k.old{n}" for n, change in enumerate(changes) if change.column == column]
+    return SQL(f"CASE {' '.join(cases)} ELSE {otherwise} END") if cases else SQL(otherwise)

@@ -27,6 +27,7 @@ from project.embedded.processes import postmaster_pid, stop_child
 from project.embedded.server import Address
 
 PULSE = 0.5  # seconds between two looks at the server
+HEARING = 0.5  # seconds for whoever started us to come and ask; it looks a hundred times in one
 BACKLOG = 128
 
 
@@ -54,8 +55,7 @@ def keep(order: Order) -> None:
             running.callback(_stop, server)
             wait_until_ready(server, order=order, logged=logged)
         except (ServerUnavailable, OSError) as error:
-            order.folders.keeper.unlink()  # whoever comes from now on gets a new keeper, and a new attempt
-            refuse(listener, reason=str(error))
+            refuse(listener, reason=str(error), path=order.folders.keeper)
             return
         address = Address(host=str(order.folders.host), pid=server.pid)
         serve(listener, server=server, address=address, linger=order.linger)
@@ -113,12 +113,14 @@ def serve(listener: socket.socket, *, server: subprocess.Popen[bytes], address: 
                 return
 
 
-def refuse(listener: socket.socket, *, reason: str) -> None:
-    """Tell everybody who waits why there is no server."""
-    listener.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
+def refuse(listener: socket.socket, *, reason: str, path: Path) -> None:
+    """Tell everybody who waits at ``path`` why there is no server; the first may come a moment after we know."""
+    listener.settimeout(HEARING)
+    with contextlib.suppress(BlockingIOError, TimeoutError):
         while True:
             connection, _ = listener.accept()
+            path.unlink(missing_ok=True)  # whoever comes from now on gets a new keeper, and a new attempt
+            listener.setblocking(False)
             with connection, contextlib.suppress(OSError):
                 connection.sendall(refusal(reason))
 

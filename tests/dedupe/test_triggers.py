@@ -25,23 +25,8 @@ from tests.commands import CommandResult
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, merge, quarantined, rows_of, twins
 from tests.ponies.models import LooseNote, Pony, SecretNote
+from tests.ponies.triggers import drop_trigger, trigger
 from tests.snapshots import snapshot
-
-
-def trigger(database: Database, when: str, table: str, *, does: str, sqlite: str = "") -> None:
-    """Make the trigger ``meddler``: a statement, or in PostgreSQL one on NEW; ``sqlite`` where that differs."""
-    if database.vendor == "sqlite":
-        database.execute(f"CREATE TRIGGER meddler {when} ON {table} BEGIN {sqlite or does}; END")
-        return
-    database.execute(
-        f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; "
-        "RETURN COALESCE(NEW, OLD); END $$"
-    )
-    database.execute(f"CREATE TRIGGER meddler {when} ON {table} FOR EACH ROW EXECUTE FUNCTION meddle()")
-
-
-def drop_trigger(database: Database, table: str) -> None:
-    database.execute("DROP TRIGGER meddler" + ("" if database.vendor == "sqlite" else f" ON {table}"))
 
 
 def test_an_undo_is_refused_where_a_trigger_changes_the_rows_that_come_back(ponies: Database) -> None:

@@ -154,8 +154,14 @@ class PostgreSQLCatalogue:
 
     def triggers(self, table: str) -> tuple[str, ...]:
         rows = self._rows(
-            "SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal "
-            "AND tgenabled <> 'D' ORDER BY tgname",
+            """
+            WITH RECURSIVE parts AS (
+                SELECT to_regclass(%s)::oid AS oid
+                UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN parts ON parts.oid = i.inhparent
+            )
+            SELECT DISTINCT tgname FROM pg_catalog.pg_trigger JOIN parts ON tgrelid = parts.oid
+            WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname
+            """,
             relation(table),
         )
         return tuple(name for (name,) in rows)
