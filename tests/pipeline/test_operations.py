@@ -29,7 +29,7 @@ from integrity.pipeline import (
 )
 from integrity.pipeline.chores import Chores
 from integrity.pipeline.serving import serve_finished, serve_overdue
-from integrity.queue import QueueMissing
+from integrity.queue import QueueMissing, listen, wait_for_message
 from tests.commands import CommandResult
 from tests.databases import Database
 from tests.pipeline.library import DIMENSIONS, Library, assert_complete, execute, fetch, new_file, words
@@ -230,6 +230,19 @@ def test_a_chunk_whose_job_is_waiting_is_not_sent_again(library: Library) -> Non
 
     assert redrive(queue=library.queue) == Redriven()
     assert (library.waiting(), library.letters()) == (1, [])
+
+
+def test_a_redrive_wakes_the_workers_and_its_dry_run_does_not(library: Library) -> None:
+    library.upload("poison")
+    library.work(provider=Scripted(poison="poison"))
+    listen(library.queue)
+
+    redrive(queue=library.queue, dry_run=True)
+    woken = [wait_for_message(library.queue, patience=AT_ONCE)]
+    redrive(queue=library.queue)
+    woken.append(wait_for_message(library.queue, patience=timedelta(seconds=20)))
+
+    assert woken == [False, True]
 
 
 def test_a_queue_named_in_another_case_is_the_same_queue(library: Library) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
-from integrity.dedupe import Latest
+from integrity.dedupe import DedupeRule, Latest, apply_plan, make_plan
 from tests.databases import Database
 from tests.ponies.merging import column, quarantined, rows_of, twins
 from tests.ponies.models import Chip, Colour, Contact, Dye, Implant, Lap, Membership, Pony, Slot, Start
@@ -191,6 +192,21 @@ def test_a_rule_whose_constraint_holds_nulls_equal_finds_them(merge: Merge, poni
 
     assert run.removed == 2
     assert sorted(Slot.objects.values_list("hour", flat=True), key=str) == [3, None]
+
+
+def test_a_row_that_joins_a_group_whose_key_is_null_is_not_overlooked(ponies: Database) -> None:
+    rule = DedupeRule(model="ponies.Pony", fields=("code",), nulls="equal")
+    for pk in (1, 2):
+        Pony.all_objects.create(pk=pk, name=f"{pk}", code=None)
+    plan = make_plan(rule, apps=apps, using="default")
+    Pony.all_objects.create(pk=3, name="3", code=None)
+
+    run = apply_plan(plan.id, rule, apps=apps, using="default")
+
+    assert [refusal.reason.split(";")[0] for refusal in run.refused] == [
+        "a row with the same key was added after the plan was made"
+    ]
+    assert column(Pony, "id") == [1, 2, 3]
 
 
 def test_a_rule_under_a_condition_leaves_all_other_rows_alone(merge: Merge, ponies: Database) -> None:

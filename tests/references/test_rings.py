@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 
+from integrity.dedupe import apply_plan, make_plan
 from tests.databases import Database
 from tests.ponies.merging import ONE_NAME, rows_of, twins
 from tests.ponies.merging import merge as merge_rule
@@ -108,3 +110,20 @@ def test_a_row_that_points_at_a_colliding_child_of_another_group_goes_with_it(po
     run = merge_rule(ONE_NAME, batch_size=1)
 
     assert (run.removed, run.collisions, run.refused) == (2, 1, ())
+
+
+def test_rows_of_the_rules_own_table_that_would_collide_are_no_duplicates_and_stay(ponies: Database) -> None:
+    ponies.execute("CREATE UNIQUE INDEX one_foal_a_year ON ponies_pony (sire_id, foaled)")
+    twins()
+    Pony.all_objects.create(pk=3, name="Star", sire_id=1, foaled=5)
+    Pony.all_objects.create(pk=4, name="Moon", sire_id=2, foaled=5)
+    before = snapshot()
+
+    plan = make_plan(ONE_NAME, apps=apps, using="default")
+    run = apply_plan(plan.id, ONE_NAME, apps=apps, using="default")
+
+    for refused in (plan.refused, run.refused):
+        assert [(one.reason, one.groups) for one in refused] == [
+            ("rows of ponies_pony that are no duplicates would break another uniqueness of it", 1)
+        ]
+    assert snapshot() == before
