@@ -26,10 +26,11 @@ from integrity.dedupe.books import book
 from integrity.dedupe.collisions import frees_keys
 from integrity.dedupe.kept import Kept, kept_of
 from integrity.dedupe.latekeys import turns_to_point_back
+from integrity.dedupe.oldvalues import Unlike
 from integrity.dedupe.plans import load_plan, require_groups, stages_of
 from integrity.dedupe.progress import Progress, Report, silent
 from integrity.dedupe.quarantine import FILLED, REPOINTED
-from integrity.dedupe.restoring import Restorer, Unlike
+from integrity.dedupe.restoring import Restorer
 from integrity.dedupe.results import UndoSummary
 from integrity.dedupe.runs import load_run
 from integrity.dedupe.spans import Span, spans_of
